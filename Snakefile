@@ -1,0 +1,35 @@
+# cloakbench: how well does an adversarial cloak protect a face photograph against recognition?
+#   snakemake --cores all                                              the default study, config.yaml
+#   snakemake --cores all --configfile workflow/studies/lfw.yaml      another one
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/study.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/render.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/enrol.smk"
+include: "workflow/rules/craft.smk"
+include: "workflow/rules/store.smk"
+include: "workflow/rules/redetect.smk"
+include: "workflow/rules/classify.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """The whole study: tables, figures and provenance."""
+    default_target: True
+    input:
+        rules.aggregate.output,
+        rules.table.output,
+        rules.provenance.output,
+        FIGURES,

@@ -1,0 +1,25 @@
+"""Turn the ranks of all cells into Protection Success Rates."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench.cells import read_cells
+    from cloakbench.files import write_text
+    from cloakbench.psr import protection
+
+    ranks = read_cells(options.ranks, options.matrix)
+    write_text(options.output, protection(ranks, options.top_k, options.missed).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--ranks", type=Path, required=True, help="folder of the ranks files")
+    arguments.add_argument("--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target")
+    arguments.add_argument("--top-k", type=int, nargs="+", required=True)
+    arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
+    arguments.add_argument("--output", type=Path, required=True)
+    command.run(main, arguments)

@@ -1,0 +1,48 @@
+"""Show one cell's re-detected faces to one target and rank the true identities."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    import pandas as pd
+
+    from cloakbench import devices
+    from cloakbench.classify import classify
+    from cloakbench.files import write_text
+    from cloakbench.models import load_recogniser
+    from cloakbench.sample import attacked, read_photos
+
+    device = devices.use(options.device, options.threads)
+    recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
+    labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
+    rows = classify(
+        pd.read_csv(options.redetected),
+        options.stored,
+        recogniser,
+        labels,
+        options.crop,
+        options.missed,
+        options.batch,
+        device,
+    )
+    cell = ["subject", "photo", *options.cell, "detected", "rank", "label", "predicted"]
+    write_text(options.output, rows.assign(**options.cell)[cell].to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--subjects", type=Path, required=True, help="subjects.csv")
+    arguments.add_argument("--stored", type=Path, required=True, help="folder of the stored pictures")
+    arguments.add_argument("--redetected", type=Path, required=True)
+    arguments.add_argument("--weights", type=Path, required=True)
+    arguments.add_argument("--gallery", type=Path)
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
+    arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side")
+    arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
+    arguments.add_argument("--cell", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target")
+    arguments.add_argument("--output", type=Path, required=True)
+    command.compute_options(arguments)
+    command.run(main, arguments)

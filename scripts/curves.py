@@ -1,0 +1,26 @@
+"""Draw PSR against the budget for one source: a panel an attack and k, a line a target, bands for intervals."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    import pandas as pd
+
+    from cloakbench.plots import curves, save
+
+    figure = curves(pd.read_csv(options.psr), options.source, options.storage, options.about)
+    save(figure, options.output, options.output_pdf)
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--psr", type=Path, required=True)
+    arguments.add_argument("--source", required=True)
+    arguments.add_argument("--storage", required=True)
+    arguments.add_argument("--about", type=json.loads, required=True, help="JSON: what the title says of the study")
+    arguments.add_argument("--output", type=Path, required=True)
+    arguments.add_argument("--output-pdf", type=Path, required=True)
+    command.run(main, arguments)

@@ -1,0 +1,23 @@
+"""Write down what a study's numbers were made from."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench.files import write_text
+    from cloakbench.provenance import provenance
+
+    facts = provenance(options.study, options.config, options.code)
+    write_text(options.output, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--study", type=Path, required=True, help="the study's results folder")
+    arguments.add_argument("--config", type=json.loads, required=True, help="JSON")
+    arguments.add_argument("--code", type=json.loads, required=True, help="JSON: hash of each script's code")
+    arguments.add_argument("--output", type=Path, required=True)
+    command.run(main, arguments)

@@ -1,0 +1,27 @@
+"""Find the face again in every stored picture of a cell."""
+
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    import pandas as pd
+
+    from cloakbench import devices
+    from cloakbench.detectors import Detector
+    from cloakbench.files import write_text
+    from cloakbench.redetect import redetect
+
+    detector = Detector(devices.use(options.device, options.threads))
+    rows = redetect(pd.read_csv(options.manifest), options.stored, detector, options.batch)
+    write_text(options.output, rows.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--stored", type=Path, required=True, help="folder of the stored pictures")
+    arguments.add_argument("--manifest", type=Path, required=True)
+    arguments.add_argument("--output", type=Path, required=True)
+    command.compute_options(arguments)
+    command.run(main, arguments)

@@ -1,0 +1,27 @@
+"""Store a cell's faces as files, with a manifest of their hashes."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench.files import open_faces, write_text, writing
+    from cloakbench.sample import attacked, read_photos
+    from cloakbench.store import store
+
+    subjects = attacked(read_photos(options.subjects))
+    with writing(options.output) as directory:
+        manifest = store(open_faces(options.faces), subjects, options.storage, directory)
+    write_text(options.output_manifest, manifest.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--subjects", type=Path, required=True, help="subjects.csv")
+    arguments.add_argument("--faces", type=Path, required=True)
+    arguments.add_argument("--storage", type=json.loads, required=True, help="JSON: format, quality, subsampling")
+    arguments.add_argument("--output", type=Path, required=True, help="folder of the files")
+    arguments.add_argument("--output-manifest", type=Path, required=True)
+    command.run(main, arguments)

@@ -1,0 +1,28 @@
+"""Lay PSR out as the paper's Table 1: CSV, Markdown and LaTeX."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    import pandas as pd
+
+    from cloakbench import tables
+    from cloakbench.files import write_text
+
+    table = tables.table1(pd.read_csv(options.psr))
+    write_text(options.output_csv, tables.to_csv(table))
+    write_text(options.output_md, tables.to_markdown(table, options.about))
+    write_text(options.output_tex, tables.to_latex(table, options.about))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--psr", type=Path, required=True)
+    arguments.add_argument("--about", type=json.loads, required=True, help="JSON: what the caption says of the study")
+    arguments.add_argument("--output-csv", type=Path, required=True)
+    arguments.add_argument("--output-md", type=Path, required=True)
+    arguments.add_argument("--output-tex", type=Path, required=True)
+    command.run(main, arguments)

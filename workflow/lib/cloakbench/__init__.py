@@ -1,0 +1,1 @@
+"""How well an adversarial cloak protects a face photograph against recognition."""

@@ -1,0 +1,45 @@
+"""Cells: the leaf files of a study, one a (source, attack, eps, storage, target), read as one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from cloakbench.errors import InputError
+
+KEYS = ["source", "attack", "eps", "storage", "target"]
+COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted"]
+TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | {
+    column: "Int64" for column in ["subject", "photo", "eps", "detected", "rank", "label", "predicted"]
+}
+
+
+def cells(matrix: Mapping) -> Iterator[tuple]:
+    """The clean baseline of each source, storage and target, then the grid, as (source, attack, eps, storage, target)."""
+    for source, storage, target in product(matrix["source"], matrix["storage"], matrix["target"]):
+        yield source, "clean", 0, storage, target
+    budgets = sorted(matrix["eps"])
+    yield from product(matrix["source"], matrix["attack"], budgets, matrix["storage"], matrix["target"])
+
+
+def read_cells(directory: Path, matrix: Mapping) -> pd.DataFrame:
+    """All ranks files of a study, one below the other. Raises InputError for one that is damaged or misplaced."""
+    return pd.concat([read_cell(directory, cell) for cell in cells(matrix)], ignore_index=True)
+
+
+def read_cell(directory: Path, cell: tuple) -> pd.DataFrame:
+    source, attack, eps, storage, target = cell
+    path = directory / source / attack / f"eps{eps}" / storage / f"{target}.csv"
+    try:
+        # only an empty field is missing: a model may be called NA
+        frame = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a ranks file ({error}); delete it and run again") from None
+    if list(frame.columns) != COLUMNS:
+        raise InputError(f"{path}: columns {list(frame.columns)} where {COLUMNS} are expected; delete it and run again")
+    if not (frame[KEYS] == list(cell)).all(axis=None):
+        raise InputError(f"{path}: holds another cell than {cell}; delete it and run again")
+    return frame

@@ -1,0 +1,87 @@
+"""What every script does around its one library call: arguments, a log, and errors that are one line."""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+import time
+import traceback
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from pathlib import Path
+
+from cloakbench.errors import InputError
+
+
+def parser(description: str) -> ArgumentParser:
+    """An argument parser whose --help is the script's docstring."""
+    arguments = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    arguments.add_argument("--log", type=Path, help="also write progress, warnings and errors to this file")
+    return arguments
+
+
+def compute_options(arguments: ArgumentParser) -> None:
+    """Add what every stage with a network takes; none of it may change what is computed but for `batch`."""
+    arguments.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    arguments.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    arguments.add_argument("--batch", type=int, default=16, help="faces computed at once")
+
+
+def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
+    """Parse the command line and call `main`; bad input ends in one line and exit status 1.
+
+    The log holds everything, a traceback too where the fault is the program's own.
+    """
+    options = arguments.parse_args()
+    if options.log:
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        sys.stderr = _Tee(sys.stderr, options.log.open("w", encoding="utf-8"))
+    started = time.monotonic()
+    try:
+        main(options)
+        if options.log:
+            print(_cost(started), file=sys.stderr.log)
+    except InputError as error:
+        _fail(str(error), options.log)
+    except Exception as error:
+        traceback.print_exc()
+        _fail(f"{type(error).__name__}: {error}", options.log)
+
+
+def _cost(started: float) -> str:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return (
+        f"done in {time.monotonic() - started:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of CPU, "
+        f"peak memory {used.ru_maxrss / 1024:.0f} MB"
+    )
+
+
+def _fail(message: str, log: Path | None) -> None:
+    stage = Path(sys.argv[0]).stem
+    line = f"cloakbench {stage}: error: {' '.join(message.split())}" + (f" (log: {log})" if log else "")
+    print(line, file=sys.stderr)
+    if isinstance(sys.stderr, _Tee) and not sys.stderr.isatty():
+        print(line, file=sys.stderr.terminal, flush=True)
+    sys.exit(1)
+
+
+class _Tee(io.TextIOBase):
+    """Standard error into the log, and onto a terminal where there is one to watch."""
+
+    def __init__(self, terminal: io.TextIOBase, log: io.TextIOBase):
+        self.terminal, self.log = terminal, log
+
+    def isatty(self) -> bool:
+        return self.terminal.isatty()
+
+    def write(self, text: str) -> int:
+        if self.isatty():
+            self.terminal.write(text)
+        self.log.write(text)
+        self.log.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        self.terminal.flush()
+        self.log.flush()

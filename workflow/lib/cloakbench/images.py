@@ -1,0 +1,107 @@
+"""Photographs, face crops and stored files. Pixels are whole grey levels 0..255, RGB, outside every model."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cloakbench.errors import InputError
+
+MAX_PIXELS = 100_000_000  # a 100 megapixel photograph is 300 MB once decoded
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+Box = tuple[float, float, float, float]
+
+
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Grey levels of any float type as uint8, rounded to the nearest: truncation would turn a budget of 8 into 9."""
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def read_photo(path: Path | str) -> Image.Image:
+    """A photograph as upright 8-bit RGB, whatever its mode and EXIF orientation.
+
+    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits.
+    Raises InputError for a file that is not an image, is cut off, or holds more than MAX_PIXELS pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
+            with Image.open(path) as photo:
+                if photo.width * photo.height > MAX_PIXELS:
+                    raise InputError(
+                        f"{path}: {photo.width} x {photo.height} pixels, at most {MAX_PIXELS:,} accepted"
+                    )
+                photo.load()
+                return _to_rgb(ImageOps.exif_transpose(photo))
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such photo") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not an image that Pillow can read") from None
+    except Exception as error:  # decoders of damaged files raise almost anything
+        raise InputError(f"{path}: damaged image ({' '.join(str(error).split())})") from None
+
+
+def _to_rgb(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith("I") or photo.mode == "F":  # 16-bit and float grey: convert() would clip at 255
+        grey = np.asarray(photo, dtype=np.float64)
+        return Image.fromarray(to_bytes(grey / 257 if grey.max(initial=0) > 255 else grey)).convert("RGB")
+    if photo.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in photo.info:
+        photo = photo.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert("RGB")
+    return photo.convert("RGB")
+
+
+def cut(photo: Image.Image, box: Box, crop: Mapping) -> np.ndarray:
+    """The face in `box` as a recogniser wants it: (size, size, 3) uint8.
+
+    crop: `size` pixels, `margin` (the box is enlarged by this share of its width and height), and optionally
+    `short_side`: the box's shorter side is resized to it and the central size x size pixels are taken; without
+    it the box is stretched to the square. The box is clamped to the photograph, as facenet-pytorch does.
+    """
+    size, short_side = crop["size"], crop.get("short_side")
+    left, top, right, bottom = _enlarged(box, crop["margin"], photo.size)
+    if short_side is None:
+        face = photo.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    else:
+        scale = short_side / min(right - left, bottom - top)
+        middle_x, middle_y, half = (left + right) / 2, (top + bottom) / 2, size / scale / 2
+        square = (middle_x - half, middle_y - half, middle_x + half, middle_y + half)
+        face = photo.resize((size, size), Image.Resampling.BILINEAR, box=square)
+    return np.asarray(face)
+
+
+def _enlarged(box: Box, margin: float, photo_size: tuple[int, int]) -> Box:
+    left, top, right, bottom = box
+    grow_x, grow_y = margin * (right - left) / 2, margin * (bottom - top) / 2
+    width, height = photo_size
+    left, right = max(left - grow_x, 0.0), min(right + grow_x, float(width))
+    top, bottom = max(top - grow_y, 0.0), min(bottom + grow_y, float(height))
+    if right - left < 1 or bottom - top < 1:
+        raise InputError(f"face box {tuple(round(edge, 1) for edge in box)} lies outside the photo")
+    return left, top, right, bottom
+
+
+SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+
+
+def encode(face: np.ndarray, storage: Mapping) -> bytes:
+    """A (H, W, 3) uint8 face as the bytes of a file. storage: `format` jpeg (`quality`, `subsampling`) or png."""
+    picture, file = Image.fromarray(face), io.BytesIO()
+    if storage.get("resize"):
+        picture = picture.resize((storage["resize"],) * 2, Image.Resampling.BILINEAR)
+    if storage["format"] == "jpeg":
+        sampling = SUBSAMPLING[storage["subsampling"]]
+        picture.save(file, "JPEG", quality=storage["quality"], subsampling=sampling)
+    else:
+        picture.save(file, "PNG")
+    return file.getvalue()
+
+
+SUFFIX = {"jpeg": ".jpg", "png": ".png"}

@@ -1,0 +1,130 @@
+"""Recognisers: grey levels in, logits out, whatever their head, normalisation and architecture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from cloakbench.architectures import build, outputs_of
+from cloakbench.errors import InputError
+from cloakbench.files import writing
+
+GALLERY_SCALE = 32.0  # logits = scale * cosine; only ranks and gradient signs depend on the logits
+
+
+class Recogniser(nn.Module):
+    """Grey levels (N, 3, H, W) -> logits (N, C) over the identities that the recogniser can name.
+
+    A softmax head is the network's own; a gallery's logits are scale * cosine(embedding, template).
+    Frozen and in eval mode: nothing but the faces ever gets a gradient.
+    """
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
+        self.register_buffer("templates", None)
+        self.classes: list[str] = []
+        self.eval().requires_grad_(False)
+
+    def features(self, faces: torch.Tensor) -> torch.Tensor:
+        """What the network itself puts out: logits, or embeddings (N, D) of a network without a class head."""
+        return self.network((faces - self.mean) / self.std)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        features = self.features(faces)
+        if self.templates is None:
+            return features
+        return GALLERY_SCALE * F.normalize(features) @ self.templates.T
+
+    def labels(self, identities: Iterable[str]) -> np.ndarray:
+        """The class of each identity, (N,) int64. Raises InputError for one that the recogniser cannot name."""
+        number = {identity: label for label, identity in enumerate(self.classes)}
+        try:
+            return np.array([number[identity] for identity in identities], dtype=np.int64)
+        except KeyError as unknown:
+            raise InputError(
+                f"identity {unknown} is not among the {len(number)} classes of the recogniser: "
+                "attack only identities that it was trained on, or use head: gallery"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A converted checkpoint: tensors in the maintained definition's naming, and what they are of."""
+
+    state: dict[str, torch.Tensor]
+    classes: list[str]
+    facts: dict[str, Any]
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
+    """A safetensors file whose metadata holds `facts` as JSON."""
+    with writing(path) as temporary:
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata={key: json.dumps(value) for key, value in facts.items()})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and facts that `save_tensors` wrote. Raises InputError for a file that is not whole."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def per_channel(value: float | Sequence[float]) -> list[float]:
+    """One grey level for all channels, or one each for R, G, B."""
+    return [float(value)] * 3 if isinstance(value, int | float) else [float(level) for level in value]
+
+
+def load_recogniser(
+    model: Mapping, weights: Path, gallery: Path | None, device: torch.device | str = "cpu"
+) -> Recogniser:
+    """The recogniser of a config entry (`arch`, `head`, `mean`, `std`) from its converted weights.
+
+    gallery: templates and identities of a `head: gallery`; without one the network's outputs are the logits.
+    Raises InputError where weights and entry do not fit.
+    """
+    state, facts = load_tensors(weights)
+    network = build(model["arch"], outputs_of(model["arch"], state))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{weights}: does not fit {model['arch']} ({error})") from None
+    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]))
+    if gallery is not None:
+        tensors, gallery_facts = load_tensors(gallery)
+        recogniser.templates, recogniser.classes = tensors["templates"], gallery_facts["classes"]
+    elif model["head"] == "softmax":
+        recogniser.classes = facts.get("classes", [])
+    return recogniser.to(device)
+
+
+def batches(faces: np.ndarray, size: int) -> Iterator[slice]:
+    """Slices of `size` faces; the last may be shorter. Where they fall never depends on the machine."""
+    for start in range(0, len(faces), size):
+        yield slice(start, min(start + size, len(faces)))
+
+
+def to_tensor(faces: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+    """(N, H, W, 3) uint8 faces as the (N, 3, H, W) float32 grey levels that recognisers take."""
+    return torch.from_numpy(np.ascontiguousarray(faces)).to(device).permute(0, 3, 1, 2).float().contiguous()
+
+
+def to_faces(grey_levels: torch.Tensor) -> np.ndarray:
+    """(N, 3, H, W) grey levels as (N, H, W, 3) uint8 faces, rounded."""
+    return grey_levels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()

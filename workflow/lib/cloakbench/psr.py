@@ -1,0 +1,78 @@
+"""Protection Success Rate: from the rank of every face to percentages with intervals. Data frames only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from cloakbench.errors import InputError
+
+CELL = ["source", "attack", "eps", "storage", "target"]
+FACE = ["subject", "photo"]
+
+
+def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protected") -> pd.DataFrame:
+    """One row a cell and k, by Equation 5: PSR = 100 - 100/N * (number of faces whose true class is in the top k).
+
+    ranks: one row a face (the ranks files, one below the other). missed: what a face counts as that the detector
+    did not find again: `protected`, `drop` (left out of N), or `whole_crop` (it has a rank of its own).
+    Further columns: psr_detected is the PSR over the faces found again; psr_clean the PSR over the n_clean faces
+    that the target names correctly at the same k when they are not attacked (empty without a clean cell).
+    Intervals are Wilson's at 95 %, in percent; with several photos a subject the subject is the unit: they are as
+    wide as if each subject had given one photo.
+    """
+    _refuse_damage(ranks)
+    faces = ranks[ranks["detected"] == 1] if missed == "drop" else ranks
+    clean = ranks[ranks["attack"] == "clean"].set_index(["source", "storage", "target", *FACE])["rank"]
+    keys = pd.MultiIndex.from_frame(faces[["source", "storage", "target", *FACE]])
+    faces = faces.assign(clean_rank=clean.reindex(keys).to_numpy())
+    cells = faces.groupby(CELL, sort=False)
+    return pd.DataFrame(
+        [dict(zip(CELL, cell, strict=True)) | _rates(group, k) for cell, group in cells for k in top_k]
+    )
+
+
+def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
+    recognised = (faces["rank"] < k).fillna(False).astype(bool)
+    detected = faces["detected"] == 1
+    named_clean = (faces["clean_rank"] < k).fillna(False).astype(bool)
+    low, high = _wilson(percent(recognised), faces["subject"].nunique())
+    return {
+        "top_k": k,
+        "n": len(faces),
+        "detected": int(detected.sum()),
+        "recognised": int(recognised.sum()),
+        "psr": percent(recognised),
+        "psr_low": low,
+        "psr_high": high,
+        "psr_detected": percent(recognised[detected]),
+        "n_clean": int(named_clean.sum()),
+        "psr_clean": percent(recognised[named_clean]),
+    }
+
+
+def percent(recognised: pd.Series) -> float:
+    """Equation 5 over a series of indicators; not a number when there are none."""
+    return 100 - 100 / len(recognised) * int(recognised.sum()) if len(recognised) else float("nan")
+
+
+def _wilson(psr: float, subjects: int) -> tuple[float, float]:
+    low, high = proportion_confint(psr / 100 * subjects, subjects, method="wilson")
+    return 100 * low, 100 * high
+
+
+def _refuse_damage(ranks: pd.DataFrame) -> None:
+    """No table from parts that do not fit together: every cell has each face once, and the same faces."""
+    twice = ranks.duplicated([*CELL, *FACE])
+    if twice.any():
+        raise InputError(f"ranks: face twice in one cell: {ranks.loc[twice, [*CELL, *FACE]].iloc[0].to_dict()}")
+    cells = ranks.groupby(CELL, sort=False).size()
+    faces = ranks.drop_duplicates(FACE).shape[0]
+    short = cells[cells != faces]
+    if len(short):
+        raise InputError(f"ranks: cell {dict(zip(CELL, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}")
+    odd = ranks[(ranks["rank"] < 0) | ~ranks["detected"].isin([0, 1]) | (ranks["rank"].isna() & (ranks["detected"] == 1))]
+    if len(odd):
+        raise InputError(f"ranks: impossible row {odd.iloc[0].to_dict()}")

@@ -1,0 +1,174 @@
+"""Sample: draw the subjects whose photos are attacked and the photos that are enrolled, by a seed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from cloakbench.datasets import Dataset
+from cloakbench.detectors import Detection, Detector
+from cloakbench.errors import InputError
+from cloakbench.files import sha256
+from cloakbench.images import cut, read_photo
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One row of subjects.csv or enrolment.csv: a photo, its face box in pixels, or why it was passed over."""
+
+    identity: str
+    file: str
+    sha256: str = ""
+    left: float | None = None
+    top: float | None = None
+    right: float | None = None
+    bottom: float | None = None
+    confidence: float | None = None
+    passed_over: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many subjects, attacked photos a subject, enrolled photos an identity (0: nothing is enrolled).
+
+    classes: the largest k of top-k; among fewer identities every face would be recognised.
+    """
+
+    subjects: int
+    photos: int
+    enrol: int
+    classes: int
+
+
+def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """subjects.csv and enrolment.csv of a study.
+
+    Subjects are the first identities of a seeded shuffle that have enough photos with a face; within an identity
+    the photos are shuffled by (seed, name), so one identity's draw does not depend on the others. Attacked photos
+    come first and are never enrolled. A photo that is unreadable or shows no face is passed over for the next one.
+    Raises InputError if fewer subjects are usable than wanted.
+    """
+    order = np.random.default_rng(seed).permutation(len(dataset.identities))
+    # without a gallery only the subjects' photos are ever opened
+    candidates = [dataset.identities[index] for index in order]
+    subjects: list[dict] = []
+    enrolment: list[dict] = []
+    found = 0
+    for identity in tqdm(candidates, desc="sample", unit="identity", mininterval=1):
+        if found == wanted.subjects and not wanted.enrol:
+            break
+        attacked = wanted.photos if found < wanted.subjects else 0
+        examined = list(_examine(dataset, identity, seed, attacked + wanted.enrol, detector))
+        usable = [photo for photo in examined if not photo.passed_over]
+        passed_over = [photo for photo in examined if photo.passed_over]
+        if len(usable) < attacked + wanted.enrol:
+            reason = f"identity passed over: {len(usable)} usable photos, {attacked + wanted.enrol} needed"
+            passed_over.append(Photo(identity, "", passed_over=reason))
+            # too few photos to be a subject may still be enough to stand in the gallery
+            usable, attacked = usable[: wanted.enrol], 0
+        elif attacked:
+            subjects += [{"subject": found, "photo": k, **asdict(p)} for k, p in enumerate(usable[:attacked])]
+            found += 1
+        subjects += [{"subject": None, "photo": None, **asdict(photo)} for photo in passed_over]
+        if len(usable) - attacked >= wanted.enrol:
+            enrolment += [asdict(photo) for photo in usable[attacked:]]
+    if found < wanted.subjects:
+        raise InputError(
+            f"{dataset.root}: {found} subjects with {wanted.photos + wanted.enrol} usable photos each, "
+            f"{wanted.subjects} asked for; lower dataset.subjects ({wanted.subjects}), dataset.photos "
+            f"({wanted.photos}) or dataset.enrol ({wanted.enrol})"
+        )
+    gallery = _enrolment_frame(enrolment)
+    if wanted.enrol and gallery["identity"].nunique() <= wanted.classes:
+        raise InputError(
+            f"{dataset.root}: {gallery['identity'].nunique()} identities are enrolled, too few for top-{wanted.classes}: "
+            f"lower top_k or add identities with {wanted.enrol} usable photos"
+        )
+    return _subjects_frame(subjects), gallery
+
+
+def _examine(
+    dataset: Dataset, identity: str, seed: int, count: int, detector: Detector
+) -> Iterator[Photo]:
+    """Photos of the identity in shuffled order until `count` usable ones have come."""
+    photos = dataset.photos(identity)
+    order = np.random.default_rng([seed, zlib.crc32(identity.encode())]).permutation(len(photos))
+    seen: dict[str, str] = {}  # a copy under another name would be attacked and enrolled at once
+    for index in order:
+        if count == 0:
+            return
+        photo = examine(dataset.root, identity, photos[index], detector)
+        if photo.sha256 in seen:
+            photo = Photo(identity, photo.file, passed_over=f"same picture as {seen[photo.sha256]}")
+        if not photo.passed_over:
+            seen[photo.sha256] = photo.file
+            count -= 1
+        yield photo
+
+
+def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
+    """The photo with its face box, or with the reason for passing it over."""
+    file = path.relative_to(root).as_posix()
+    try:
+        picture = read_photo(path)
+    except InputError as error:
+        return Photo(identity, file, passed_over=str(error).removeprefix(f"{path}: "))
+    if min(picture.size) < 20:  # MTCNN looks for faces of 20 pixels and more
+        return Photo(identity, file, passed_over=f"{picture.width} x {picture.height} pixels: too small for a face")
+    face: Detection | None = detector.find([picture])[0]
+    if face is None:
+        return Photo(identity, file, passed_over="no face found")
+    return Photo(identity, file, sha256(path), *face)
+
+
+def _subjects_frame(rows: list[dict]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows).astype({"subject": "Int64", "photo": "Int64"})
+    return frame.sort_values(["subject", "photo"], na_position="last", kind="stable").reset_index(drop=True)
+
+
+def _enrolment_frame(rows: list[dict]) -> pd.DataFrame:
+    columns = [field for field in Photo.__dataclass_fields__ if field != "passed_over"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["identity", "file"], kind="stable").reset_index(drop=True)
+
+
+TEXT = {"identity": str, "file": str, "sha256": str, "passed_over": str}
+
+
+def read_photos(path: Path) -> pd.DataFrame:
+    """subjects.csv or enrolment.csv; an identity may be called NA or 007 and stays what it is."""
+    frame = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values={"subject": [""], "photo": [""]})
+    whole_numbers = {column: "Int64" for column in ("subject", "photo") if column in frame}
+    boxes = ["left", "top", "right", "bottom"]
+    frame[boxes] = frame[boxes].apply(pd.to_numeric)
+    return frame.astype(whole_numbers)
+
+
+def attacked(subjects: pd.DataFrame) -> pd.DataFrame:
+    """The rows of subjects.csv whose photos are attacked, in the order of every array of faces."""
+    return subjects[subjects["subject"].notna()].reset_index(drop=True)
+
+
+def cut_faces(photos: pd.DataFrame, root: Path, crop: dict, faces: np.ndarray) -> None:
+    """Fill `faces` (N, size, size, 3) with the crops of N rows of subjects.csv or enrolment.csv.
+
+    Raises InputError for a photo that is no longer the one that was sampled.
+    """
+    rows = photos[["file", "sha256", "left", "top", "right", "bottom"]].itertuples(index=False)
+    for index, (file, digest, *box) in enumerate(tqdm(rows, total=len(photos), desc="crop", mininterval=1)):
+        picture = sampled_photo(root / file, digest)
+        faces[index] = cut(picture, tuple(box), crop)
+
+
+def sampled_photo(path: Path, digest: str) -> Image.Image:
+    picture = read_photo(path)
+    if sha256(path) != digest:
+        raise InputError(f"{path}: changed since it was sampled; rerun with --forcerun sample")
+    return picture

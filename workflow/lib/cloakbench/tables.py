@@ -1,0 +1,93 @@
+"""Table 1: PSR laid out as in the paper, a row a source, attack and budget, a column a target and k."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+ROWS = ["storage", "source", "attack", "eps"]
+MISSED = {
+    "protected": "a face that was not found again counts as protected",
+    "drop": "faces that were not found again are left out",
+    "whole_crop": "where no face was found again the whole picture was judged",
+}
+
+
+def table1(psr: pd.DataFrame) -> pd.DataFrame:
+    """psr.csv with rows (storage, source, attack, eps) and columns (target, top_k), values in percent.
+
+    Clean rows stand first in each source's block; sources, attacks and targets keep the study's order.
+    """
+    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in ["storage", "source", "attack"]}
+    wide = psr.pivot(index=ROWS, columns=["target", "top_k"], values="psr")
+    wide = wide[[(target, k) for target in psr["target"].unique() for k in sorted(psr["top_k"].unique())]]
+    return wide.sort_index(key=lambda level: level.map(order[level.name]) if level.name in order else level)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """One header line: source, attack, eps, then <target> top-<k>."""
+    return _flat(table, "{target} top-{k}").to_csv(index=False, float_format="%.1f")
+
+
+def to_markdown(table: pd.DataFrame, about: Mapping) -> str:
+    flat = _flat(table, "{target} top-{k}").map(_markdown_safe).rename(columns=_markdown_safe)
+    body = flat.to_markdown(index=False, floatfmt=".1f", numalign="right")
+    return f"# {title(about)}\n\n{_markdown_safe(caption(about))}\n\n{body}\n"
+
+
+def to_latex(table: pd.DataFrame, about: Mapping) -> str:
+    """A tabular for the booktabs and multirow packages."""
+    named = table.rename_axis(columns=["Target", None])
+    named.columns = pd.MultiIndex.from_tuples([(_latex_safe(target), f"Top-{k}") for target, k in table.columns])
+    named = named.rename(index=lambda name: _latex_safe(name) if isinstance(name, str) else name)
+    styler = named.style.format(precision=1, na_rep="--")
+    return styler.to_latex(
+        hrules=True,
+        multicol_align="c",
+        caption=_latex_safe(f"{title(about)}. {caption(about)}"),
+    )
+
+
+def title(about: Mapping) -> str:
+    """What stands over every table and figure; a rendered study says that it is one."""
+    kind = "synthetic faces" if about["loader"] == "synthetic" else f"{about['loader']} photographs"
+    return f"Protection Success Rate, study {about['study']} ({kind})"
+
+
+def caption(about: Mapping) -> str:
+    models = "; ".join(
+        f"{name}: {model['arch']}, weights {model['weights']}, {model['head']} head"
+        for name, model in sorted(about["models"].items())
+    )
+    data = f" under {about['root']}" if about["root"] else ""
+    return (
+        f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
+        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. Recognisers: {models}."
+    )
+
+
+def _flat(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    flat = table.copy()
+    flat.columns = [name.format(target=target, k=k) for target, k in table.columns]
+    flat = flat.reset_index()
+    return flat.drop(columns="storage") if flat["storage"].nunique() == 1 else flat
+
+
+def _markdown_safe(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    for sign in "\\`*_<>|[]#":
+        cell = cell.replace(sign, "\\" + sign)
+    return cell
+
+
+LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def _latex_safe(text: str) -> str:
+    return "".join(LATEX.get(sign, sign) for sign in text)

@@ -1,0 +1,109 @@
+"""Training of a small recogniser on stored face crops: the same seed gives the same weights, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from cloakbench.errors import InputError
+
+BATCH = 32
+PEAK_RATE = 4e-3  # learning rate of AdamW at the top of the one-cycle schedule
+WEIGHT_DECAY = 0.05
+SMOOTHING = 0.1  # label smoothing
+EDGE = 0.14  # largest share of the crop by which an edge of the second crop moves inwards
+GROWTH = ((0.6, 0.5), (0.8, 0.75), (1.0, 1.0))  # until this share of the epochs, faces of this share of the size
+Grey = float | tuple[float, float, float]
+
+
+def seeded(builder: Callable[[int], nn.Module], classes: int, seed: int) -> nn.Module:
+    """A fresh network whose initial weights depend on the seed alone; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return builder(classes)
+
+
+def train(
+    network: nn.Module,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    mean: Grey,
+    std: Grey,
+    seed: int,
+    device: torch.device | str,
+    epochs: int = 30,
+    progress: str | None = None,
+) -> None:
+    """Train in place, and leave the network in eval mode with frozen parameters.
+
+    faces: (M, H, W, 3) uint8 crops; labels: (M,) class indices; mean and std: grey levels, one or one a channel,
+    the network sees (face - mean) / std. AdamW on smoothed cross-entropy with a one-cycle rate; small faces first,
+    which costs a quarter and finds the same features. `progress` names the bar on stderr; None shows none.
+    Raises InputError where faces and labels do not belong together.
+    """
+    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8 or labels.shape != faces.shape[:1]:
+        raise InputError(
+            f"training needs (M, H, W, 3) uint8 faces and M labels, got {faces.shape} {faces.dtype} and {labels.shape}"
+        )
+    rng, classes = np.random.default_rng(seed), torch.from_numpy(labels).long()
+    middle, spread = (torch.as_tensor(grey, dtype=torch.float32).reshape(-1, 1, 1) for grey in (mean, std))
+    network.to(device, memory_format=torch.channels_last).train().requires_grad_(True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
+    batches = -(-len(faces) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, epochs * batches, pct_start=0.2)
+    bar = tqdm(range(epochs), desc=progress, disable=progress is None, mininterval=1)
+    for epoch in bar:
+        loss_sum, hits = 0.0, 0
+        for chosen in _batches(len(faces), rng):
+            size = _size(faces.shape[1], epoch / epochs)
+            batch = (torch.from_numpy(augment(faces[chosen], size, rng)) - middle) / spread
+            truth = classes[chosen].to(device)
+            logits = network(batch.to(device, memory_format=torch.channels_last))
+            loss = functional.cross_entropy(logits, truth, label_smoothing=SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            loss_sum, hits = loss_sum + loss.item() * len(chosen), hits + int((logits.argmax(1) == truth).sum())
+        bar.set_postfix(loss=f"{loss_sum / len(faces):.3f}", accuracy=f"{hits / len(faces):.3f}")
+    network.eval().requires_grad_(False)
+
+
+def _batches(count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Every index once, shuffled, in nearly equal parts: batch norm cannot learn from a last batch of one."""
+    return np.array_split(rng.permutation(count), -(-count // BATCH))
+
+
+def _size(full: int, done: float) -> int:
+    """Side of the training faces once this share of the epochs is done."""
+    share = next(share for until, share in GROWTH if done < until)
+    return max(32, 32 * round(full * share / 32))
+
+
+def augment(faces: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Second crops of (N, H, W, 3) uint8 faces under another light: (N, 3, size, size) float32 grey levels.
+
+    What the study does to a face, at random: the detector finds its own box in a stored crop. Besides, half of
+    the faces are mirrored, and contrast, brightness, colour and noise vary.
+    """
+    count, height, width, _ = faces.shape
+    boxes = rng.uniform(0, EDGE, (count, 4)) * (width, height, -width, -height) + (0, 0, width, height)
+    pictures = np.stack([_resized(face, size, box) for face, box in zip(faces, boxes, strict=True)])
+    mirrored = rng.random(count) < 0.5
+    pictures[mirrored] = pictures[mirrored, :, ::-1]
+    contrast, noise = rng.uniform(0.85, 1.15, (count, 1, 1, 1)), rng.uniform(0, 6, (count, 1, 1, 1))
+    light = rng.uniform(-15, 15, (count, 1, 1, 1)) + rng.uniform(-6, 6, (count, 1, 1, 3))
+    grain = rng.standard_normal((count, size, size, 1), np.float32) * noise.astype(np.float32)
+    pixels = pictures * contrast.astype(np.float32) + (128 * (1 - contrast) + light).astype(np.float32) + grain
+    return pixels.transpose(0, 3, 1, 2)
+
+
+def _resized(face: np.ndarray, size: int, box: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(face).resize((size, size), Image.Resampling.BILINEAR, box=tuple(box))
+    return np.asarray(picture)

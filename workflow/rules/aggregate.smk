@@ -1,0 +1,86 @@
+CELLS = f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv"
+# what a table or figure says of the study it comes from
+ABOUT = {
+    "study": config["study"],
+    "loader": config["dataset"]["loader"],
+    "root": None if config["dataset"]["loader"] == "synthetic" else PHOTOS,
+    "subjects": config["dataset"]["subjects"],
+    "photos": config["dataset"]["photos"],
+    "seed": config["seed"],
+    "missed": config["detection"]["missed"],
+    "models": {name: json.loads(model_facts(name, "arch", "weights", "head")) for name in MODELS},
+}
+
+
+rule aggregate:
+    """From the rank of every face to the Protection Success Rate of every cell."""
+    input:
+        expand(CELLS, **MATRIX),
+        expand(CELLS, **MATRIX | {"attack": "clean", "eps": 0}),
+    output:
+        psr=report(
+            f"{STUDY}/psr.csv",
+            caption="../report/psr.rst",
+            category="Tables",
+            labels={"table": "PSR of every cell", "format": "CSV"},
+        ),
+    log:
+        f"{LOGS}/aggregate.log",
+    params:
+        code=code_version("aggregate.py"),
+        ranks=f"{STUDY}/ranks",
+        matrix=json.dumps(MATRIX),
+        top_k=sorted(config["top_k"]),
+        missed=config["detection"]["missed"],
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/aggregate.py --ranks {params.ranks:q} --matrix {params.matrix:q} --top-k {params.top_k} "
+        "--missed {params.missed} --output {output.psr:q} --log {log:q}"
+
+
+rule table:
+    """PSR in the layout of the paper's Table 1."""
+    input:
+        psr=rules.aggregate.output.psr,
+    output:
+        csv=f"{STUDY}/table1.csv",
+        md=report(
+            f"{STUDY}/table1.md",
+            caption="../report/table1.rst",
+            category="Tables",
+            labels={"table": "Table 1", "format": "Markdown"},
+        ),
+        tex=f"{STUDY}/table1.tex",
+    log:
+        f"{LOGS}/table.log",
+    params:
+        code=code_version("table.py"),
+        about=json.dumps(ABOUT),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
+        "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"
+
+
+rule provenance:
+    """What the numbers were made from: config, code, versions, hashes of weights, photos and stored faces."""
+    input:
+        psr=rules.aggregate.output.psr,
+        subjects=f"{STUDY}/subjects.csv",
+        weights=expand(f"{STUDY}/weights/{{model}}.safetensors", model=MODELS),
+    output:
+        provenance=f"{STUDY}/provenance.json",
+    log:
+        f"{LOGS}/provenance.log",
+    params:
+        code=code_version("provenance.py"),
+        study=STUDY,
+        config=json.dumps(config, sort_keys=True),
+        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/provenance.py --study {params.study:q} --config {params.config:q} "
+        "--code {params.scripts:q} --output {output.provenance:q} --log {log:q}"

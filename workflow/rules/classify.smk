@@ -1,0 +1,28 @@
+rule classify:
+    """Show one cell's re-detected faces to one target and rank the true identities."""
+    input:
+        unpack(lambda wildcards: model_files(wildcards.target)),
+        subjects=f"{STUDY}/subjects.csv",
+        stored=rules.store.output.stored,
+        redetected=rules.redetect.output.redetected,
+    output:
+        ranks=f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv",
+    log:
+        f"{LOGS}/classify/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.log",
+    params:
+        code=code_version("classify.py"),
+        model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
+        crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
+        missed=config["detection"]["missed"],
+        cell=lambda wildcards: json.dumps(dict(wildcards.items())),
+        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
+        "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
+        "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
+        "{COMPUTE} --log {log:q}"

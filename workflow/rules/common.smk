@@ -1,0 +1,133 @@
+# What all rules share: the checked config, the names of files, and the version of the code that a rule runs.
+import ast
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+ROOT = Path(workflow.basedir)
+LIBRARY = ROOT / "workflow" / "lib"
+SCRIPTS = ROOT / "scripts"
+RUN = "python -S -m cloakbench.warm"  # plain `python` does the same, some seconds later
+
+# an environment that does not have the package installed (conda, a cluster node) finds it here
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+
+
+def unfold_dotted(config):
+    """--config dataset.root=/photos is {"dataset": {"root": "/photos"}}."""
+    for key in [key for key in config if "." in key]:
+        *path, last = key.split(".")
+        section = config
+        for name in path:
+            section = section.setdefault(name, {})
+        section[last] = config.pop(key)
+
+
+def check(config):
+    """Refuse what the schema cannot see: names that do not exist, and keys that need each other."""
+    known = {"source": "models", "target": "models", "attack": "attacks", "storage": "storages"}
+    for key, catalogue in known.items():
+        for name in config["matrix"][key]:
+            require(name in config[catalogue], f"matrix.{key}: {name!r} is not in {catalogue}", config[catalogue])
+    for name, model in config["models"].items():
+        require(model["crop"] in config["crops"], f"models.{name}.crop: {model['crop']!r} unknown", config["crops"])
+        if "://" in model["weights"]:
+            require("sha256" in model, f"models.{name}: weights from a URL need their sha256")
+        elif model["weights"] != "trained" and name in MODELS:
+            found = Path(model["weights"]).is_file()
+            require(found, f"models.{name}.weights: no file {model['weights']!r}; expected a path, a URL or trained")
+    for name, crop in config["crops"].items():
+        short_side = crop.get("short_side", crop["size"])
+        require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
+    dataset = config["dataset"]
+    if dataset["loader"] != "synthetic":
+        require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs a folder <root>/<identity>/<photo>")
+        require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}")
+
+
+def require(condition, message, known=()):
+    if not condition:
+        raise WorkflowError(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
+
+
+unfold_dotted(config)
+validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+
+STUDY = f"results/{config['study']}"
+LOGS = f"logs/{config['study']}"
+MATRIX = config["matrix"]
+BUDGETS = sorted(MATRIX["eps"])
+MODELS = sorted({*MATRIX["source"], *MATRIX["target"]})
+CROPS = sorted({config["models"][model]["crop"] for model in MODELS if model in config["models"]})
+check(config)
+TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
+GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
+ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
+PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
+
+# a job's options for the networks; the thread count is the config's, not what --cores leaves of it
+COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+GPU = 0 if config["compute"]["device"] == "cpu" else 1
+
+
+wildcard_constraints:
+    source="|".join(MATRIX["source"]),
+    target="|".join(MATRIX["target"]),
+    attack="|".join(["clean", *MATRIX["attack"]]),
+    storage="|".join(MATRIX["storage"]),
+    model="|".join(MODELS),
+    crop="|".join(CROPS),
+    eps=r"\d+",
+
+
+@cache
+def code_version(script):
+    """sha256 over a script and, from import to import, the library modules it uses.
+
+    As a param it makes a rule run again when its code changed, and only then: Snakemake itself does not look into
+    programs that a shell command calls, and a checkout that merely touches files changes nothing.
+    """
+    waiting, seen = [SCRIPTS / script], {}
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen[path] = path.read_bytes()
+            waiting += imported_modules(seen[path])
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.name.encode() + b"\0" + seen[path] + b"\0")
+    return digest.hexdigest()
+
+
+def imported_modules(source):
+    """Files of the library that a Python source imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
+    return sorted(path for path in own if path.is_file())
+
+
+def model_facts(name, *keys):
+    """What a job has to know of a recogniser, as JSON."""
+    return json.dumps({key: config["models"][name][key] for key in keys})
+
+
+def model_files(name):
+    """The files of a recogniser: its converted weights and, without a class head, its gallery."""
+    files = {"weights": f"{STUDY}/weights/{name}.safetensors"}
+    if config["models"][name]["head"] == "gallery":
+        files["gallery"] = f"{STUDY}/galleries/{name}.safetensors"
+    return files
+
+
+def crop_of(model):
+    return config["models"][model]["crop"]

@@ -1,0 +1,21 @@
+rule enrol:
+    """The gallery of a recogniser without a class head: a mean template an identity."""
+    input:
+        photos=f"{STUDY}/enrolment.csv",
+        faces=lambda wildcards: f"{STUDY}/enrolment/{crop_of(wildcards.model)}.npy",
+        weights=f"{STUDY}/weights/{{model}}.safetensors",
+    output:
+        gallery=f"{STUDY}/galleries/{{model}}.safetensors",
+    log:
+        f"{LOGS}/enrol/{{model}}.log",
+    params:
+        code=code_version("enrol.py"),
+        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
+        "--model {params.model:q} --output {output.gallery:q} {COMPUTE} --log {log:q}"

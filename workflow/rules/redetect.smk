@@ -1,0 +1,19 @@
+rule redetect:
+    """Find the face again in each stored picture."""
+    input:
+        stored=rules.store.output.stored,
+        manifest=rules.store.output.manifest,
+    output:
+        redetected=f"{STUDY}/redetected/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.csv",
+    log:
+        f"{LOGS}/redetect/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.log",
+    params:
+        code=code_version("redetect.py"),
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
+        "--output {output.redetected:q} {COMPUTE} --log {log:q}"

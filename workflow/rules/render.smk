@@ -1,0 +1,17 @@
+rule render:
+    """Synthetic faces: photos of invented identities, so that a study needs no data."""
+    output:
+        photos=directory(f"{STUDY}/photos"),
+    log:
+        f"{LOGS}/render.log",
+    params:
+        code=code_version("render.py"),
+        identities=config["dataset"]["identities"],
+        # some to spare: a photo without a detected face is passed over
+        photos=config["dataset"]["photos"] + ENROL + 2,
+        seed=config["seed"],
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/render.py --identities {params.identities} --photos {params.photos} "
+        "--seed {params.seed} --output {output.photos:q} --log {log:q}"

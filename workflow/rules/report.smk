@@ -1,0 +1,55 @@
+FIGURES = [
+    f"{STUDY}/figures/examples.png",
+    *expand(f"{STUDY}/figures/psr_{{source}}_{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
+]
+
+
+rule curves:
+    """PSR against the budget for one source, as the paper's Figures 3 to 5."""
+    input:
+        psr=rules.aggregate.output.psr,
+    output:
+        png=report(
+            f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
+            caption="../report/curves.rst",
+            category="Figures",
+            labels={"figure": "PSR against budget", "source": "{source}", "storage": "{storage}"},
+        ),
+        pdf=f"{STUDY}/figures/psr_{{source}}_{{storage}}.pdf",
+    log:
+        f"{LOGS}/curves/{{source}}_{{storage}}.log",
+    params:
+        code=code_version("curves.py"),
+        about=json.dumps(ABOUT),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
+        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --log {log:q}"
+
+
+rule examples:
+    """One subject's faces by source, attack and budget, as the paper's Figure 2."""
+    input:
+        clean=[f"{STUDY}/subjects/{crop_of(source)}.npy" for source in MATRIX["source"]],
+        crafted=expand(f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX),
+    output:
+        png=report(
+            f"{STUDY}/figures/examples.png",
+            caption="../report/examples.rst",
+            category="Figures",
+            labels={"figure": "Example faces", "source": "all", "storage": "before storage"},
+        ),
+    log:
+        f"{LOGS}/examples.log",
+    params:
+        code=code_version("examples.py"),
+        study=STUDY,
+        matrix=json.dumps(MATRIX),
+        crops=json.dumps({source: crop_of(source) for source in MATRIX["source"]}),
+        about=json.dumps(ABOUT),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/examples.py --study {params.study:q} --matrix {params.matrix:q} --crops {params.crops:q} "
+        "--about {params.about:q} --output {output.png:q} --log {log:q}"

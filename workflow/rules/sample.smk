@@ -1,0 +1,48 @@
+rule sample:
+    """Draw the subjects and the photos to attack and to enrol; find the face in each."""
+    input:
+        # photos that a rule renders are made first; a user's own are a param, for they are no output of the study
+        rules.render.output if config["dataset"]["loader"] == "synthetic" else [],
+    output:
+        subjects=f"{STUDY}/subjects.csv",
+        enrolment=f"{STUDY}/enrolment.csv",
+    log:
+        f"{LOGS}/sample.log",
+    params:
+        code=code_version("sample.py"),
+        root=PHOTOS,
+        loader=config["dataset"]["loader"],
+        subjects=config["dataset"]["subjects"],
+        photos=config["dataset"]["photos"],
+        enrol=ENROL,
+        classes=max(config["top_k"]),
+        seed=config["seed"],
+    resources:
+        gpu=GPU,
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} --subjects {params.subjects} "
+        "--photos {params.photos} --enrol {params.enrol} --min-classes {params.classes} --seed {params.seed} "
+        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {COMPUTE} --log {log:q}"
+
+
+rule crop:
+    """The sampled faces as the recognisers of one crop kind want them."""
+    input:
+        photos=f"{STUDY}/{{photos}}.csv",
+    output:
+        faces=f"{STUDY}/{{photos}}/{{crop}}.npy",
+    wildcard_constraints:
+        photos="subjects|enrolment",
+    log:
+        f"{LOGS}/crop/{{photos}}_{{crop}}.log",
+    params:
+        code=code_version("crop.py"),
+        root=PHOTOS,
+        crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
+        "--output {output.faces:q} --log {log:q}"

@@ -1,0 +1,25 @@
+def crafted_faces(wildcards):
+    """The clean baseline is stored, re-detected and classified like every other cell."""
+    if wildcards.attack == "clean":
+        return clean_faces(wildcards)
+    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
+
+
+rule store:
+    """Write a cell's faces as the files that would be published, with a manifest of their hashes."""
+    input:
+        subjects=f"{STUDY}/subjects.csv",
+        faces=crafted_faces,
+    output:
+        stored=directory(f"{STUDY}/stored/{{source}}/{{attack}}/eps{{eps}}/{{storage}}"),
+        manifest=f"{STUDY}/manifests/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.csv",
+    log:
+        f"{LOGS}/store/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.log",
+    params:
+        code=code_version("store.py"),
+        storage=lambda wildcards: json.dumps(config["storages"][wildcards.storage]),
+    conda:
+        "../../envs/cloakbench.yaml"
+    shell:
+        "{RUN} {SCRIPTS}/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
+        "--storage {params.storage:q} --output {output.stored:q} --output-manifest {output.manifest:q} --log {log:q}"
