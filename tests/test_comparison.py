@@ -372,7 +372,7 @@ def test_cells_that_a_claim_is_not_about_leave_it_alone(name, cell, psr):
 
 
 def test_a_bound_is_reached_or_missed():
-    """90 is high, so "below 90" fails at 90, within noise; "at most 58" and "at least 95" hold at the bound."""
+    """90 is high, so "below 90" fails at 90, within noise; "at most" and "at least" hold at the bound."""
     assert result(study(90), "only-above-32")["verdict"] == "contradicted within noise"
     assert result(study(89), "only-above-32")["verdict"] == "supported"
     assert result(study(58), "largest-at-8")["verdict"] == "supported"

@@ -60,7 +60,7 @@ def compare(psr: pd.DataFrame, published: pd.DataFrame, published_n: int = PAPER
     `difference` is measured - published in points; `low` and `high` bound it at 95 % (Newcombe's hybrid score
     interval of two independent proportions, `published_n` faces assumed behind each published cell).
     `verdict`: "agrees" where the interval holds 0, else "higher" or "lower" (the measured PSR is), "suspect"
-    where the published cell is flagged. Each interval stands alone: of many cells about 5 % miss 0 by chance,
+    where the published cell is flagged. Each interval stands alone: of many cells up to 5 % miss 0 by chance,
     and the cells of one study share their faces, so they do so together.
     Raises InputError for tables without the columns, with a cell twice, or with a PSR outside 0..100.
     """
@@ -451,7 +451,7 @@ def comparison_markdown(
     parts = [
         "# Comparison with the published table",
         "Differences are measured - published, in points, with Newcombe's 95 % interval; "
-        f"N = {PAPER_N} is assumed for the published cells. Some 5 % of the cells may differ by chance, "
+        f"N = {PAPER_N} is assumed for the published cells. At most some 5 % of the cells differ by chance, "
         "and the cells of one study share their faces.",
         _counts(comparison).to_markdown(index=False, floatfmt=".1f"),
         "## Statements of the paper",
