@@ -18,45 +18,29 @@ RUN = "python -S -m cloakbench.warm"  # plain `python` does the same, some secon
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
 
-def unfold_dotted(config):
-    """--config dataset.root=/photos is {"dataset": {"root": "/photos"}}."""
-    for key in [key for key in config if "." in key]:
-        *path, last = key.split(".")
-        section = config
-        for name in path:
-            section = section.setdefault(name, {})
-        section[last] = config.pop(key)
-
-
-def check(config):
-    """Refuse what the schema cannot see: names that do not exist, and keys that need each other."""
-    known = {"source": "models", "target": "models", "attack": "attacks", "storage": "storages"}
-    for key, catalogue in known.items():
-        for name in config["matrix"][key]:
-            require(name in config[catalogue], f"matrix.{key}: {name!r} is not in {catalogue}", config[catalogue])
-    for name, model in config["models"].items():
-        require(model["crop"] in config["crops"], f"models.{name}.crop: {model['crop']!r} unknown", config["crops"])
-        if "://" in model["weights"]:
-            require("sha256" in model, f"models.{name}: weights from a URL need their sha256")
-        elif model["weights"] != "trained" and name in MODELS:
-            found = Path(model["weights"]).is_file()
-            require(found, f"models.{name}.weights: no file {model['weights']!r}; expected a path, a URL or trained")
-    for name, crop in config["crops"].items():
-        short_side = crop.get("short_side", crop["size"])
-        require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
-    dataset = config["dataset"]
-    if dataset["loader"] != "synthetic":
-        require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs a folder <root>/<identity>/<photo>")
-        require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}")
+def refuse(message):
+    """End with one line: what is wrong and what would do."""
+    raise SystemExit(f"cloakbench: config: {message}")
 
 
 def require(condition, message, known=()):
     if not condition:
-        raise WorkflowError(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
+        refuse(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
 
 
-unfold_dotted(config)
-validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+def fill_and_check(config):
+    """Fill in the schema's defaults and refuse what it does not allow."""
+    try:
+        validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    except WorkflowError as error:
+        fault = error.__context__  # jsonschema's own ValidationError
+        where, message = fault.json_path.removeprefix("$").lstrip(".") or "top level", fault.message
+        if fault.validator == "additionalProperties":
+            require(False, f"{where}: {message}", fault.schema["properties"])
+        refuse(f"{where}: {message}; {fault.schema.get('description', '')}".rstrip("; "))
+
+
+fill_and_check(config)
 
 STUDY = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"

@@ -36,10 +36,9 @@ def read_checkpoint(path: Path, arch: str, member: str | None = None) -> dict[st
     """Every tensor that `build(arch, outputs_of(arch, ...))` has, floating ones as float32, for RGB input.
 
     member: which file of an archive, as its path, name or name without suffix; without it `<arch>_ft_dag`, or
-    the only one. Pickles of numpy arrays are Caffe's weights for BGR input: their first convolution is turned
-    to RGB.
-    Raises InputError for a file that is absent, damaged, of another form, that holds anything but
-    tensors or tries to run code, and for a tensor that is missing, unexpected, of another shape or not finite.
+    the only one. Pickles of numpy arrays are Caffe's weights for BGR input and are turned to RGB.
+    Raises InputError for a file that is absent, damaged, of another form, that holds anything but tensors or
+    tries to run code, and for a tensor that is missing, unexpected, of another shape or not finite.
     """
     record = architectures.find(arch)
     try:

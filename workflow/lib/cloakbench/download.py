@@ -43,6 +43,7 @@ def fetch(url: str, destination: Path, sha256: str | None = None, md5: str | Non
     if destination.is_file() and not _mismatch(destination, wanted):
         return
     destination.parent.mkdir(parents=True, exist_ok=True)
+    destination.unlink(missing_ok=True)  # of another hash: must not stay under the name if the fetch fails
     part = destination.with_name(f"{destination.name}.part")
     if not part.exists() or _mismatch(part, wanted):
         if _fetch_body(url, part) and _mismatch(part, wanted):  # the earlier part was of another file
@@ -55,7 +56,8 @@ def fetch(url: str, destination: Path, sha256: str | None = None, md5: str | Non
 
 
 def _check_request(url: str, wanted: dict[str, str]) -> None:
-    if urllib.parse.urlsplit(url).scheme not in {"http", "https", "file"}:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"http", "https", "file"} or not (parts.netloc or parts.scheme == "file"):
         raise InputError(f"{url}: not an http, https or file URL; use one, {LOCAL}")
     if not wanted:
         raise InputError(f"{url}: a URL needs the `sha256` (or `md5`) of its file, {LOCAL}")

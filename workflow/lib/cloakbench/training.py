@@ -18,7 +18,7 @@ PEAK_RATE = 4e-3  # learning rate of AdamW at the top of the one-cycle schedule
 WEIGHT_DECAY = 0.05
 SMOOTHING = 0.1  # label smoothing
 EDGE = 0.14  # largest share of the crop by which an edge of the second crop moves inwards
-GROWTH = ((0.6, 0.5), (0.8, 0.75), (1.0, 1.0))  # until this share of the epochs, faces of this share of the size
+GROWTH = ((0.65, 0.5), (1.0, 1.0))
 Grey = float | tuple[float, float, float]
 
 
@@ -93,15 +93,19 @@ def augment(faces: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
     the faces are mirrored, and contrast, brightness, colour and noise vary.
     """
     count, height, width, _ = faces.shape
-    boxes = rng.uniform(0, EDGE, (count, 4)) * (width, height, -width, -height) + (0, 0, width, height)
+    inwards = np.maximum(rng.uniform(-EDGE, EDGE, (count, 4)), 0)  # boxes beyond the crop are clamped to it
+    boxes = inwards * (width, height, -width, -height) + (0, 0, width, height)
     pictures = np.stack([_resized(face, size, box) for face, box in zip(faces, boxes, strict=True)])
+    pictures = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
     mirrored = rng.random(count) < 0.5
-    pictures[mirrored] = pictures[mirrored, :, ::-1]
-    contrast, noise = rng.uniform(0.85, 1.15, (count, 1, 1, 1)), rng.uniform(0, 6, (count, 1, 1, 1))
-    light = rng.uniform(-15, 15, (count, 1, 1, 1)) + rng.uniform(-6, 6, (count, 1, 1, 3))
-    grain = rng.standard_normal((count, size, size, 1), np.float32) * noise.astype(np.float32)
-    pixels = pictures * contrast.astype(np.float32) + (128 * (1 - contrast) + light).astype(np.float32) + grain
-    return pixels.transpose(0, 3, 1, 2)
+    pictures[mirrored] = pictures[mirrored, ..., ::-1]
+
+    def uniform(low: float, high: float, channels: int) -> np.ndarray:
+        return rng.uniform(low, high, (count, channels, 1, 1)).astype(np.float32)
+
+    contrast, light = uniform(0.85, 1.15, 1), uniform(-15, 15, 1) + uniform(-6, 6, 3)
+    noise = rng.standard_normal((count, 1, size, size), np.float32) * uniform(0, 6, 1)
+    return pictures * contrast + (128 * (1 - contrast) + light) + noise
 
 
 def _resized(face: np.ndarray, size: int, box: np.ndarray) -> np.ndarray:

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cloakbench.models import Recogniser
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL = ROOT.parent / "shared" / "real"
+TOY = ROOT / "tests" / "toy.yaml"
+
+needs_real = pytest.mark.skipif(
+    not REAL.is_dir(), reason=f"SKIPPED, NOTHING WAS CHECKED: no real photographs and weights at {REAL}"
+)
+
+
+def snakemake(directory: Path, *arguments: object, root: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run the workflow as a user does, in a directory of its own."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", directory]
+    # the checkout under test, not the installed one
+    environment = os.environ | {"PYTHONPATH": ""}
+    return subprocess.run(
+        [*map(str, command), *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=900
+    )
+
+
+def job_counts(dry_run: str) -> dict[str, int]:
+    """Rule name to number of jobs, from what `snakemake -n` prints; empty when nothing is to be done."""
+    counts, listing = {}, False
+    for line in dry_run.splitlines():
+        words = line.split()
+        listing = (listing or line.startswith("Job stats:")) and bool(words)
+        if listing and len(words) == 2 and words[1].isdigit() and words[0] not in ("total", "all"):
+            counts[words[0]] = int(words[1])
+    return counts
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def recogniser() -> Recogniser:
+    """A small network with 10 classes for 16 x 16 faces, random but the same every time."""
+    generator = torch.Generator().manual_seed(3)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)
+    )
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) - 0.4)
+    network[1].running_var.fill_(1.0)
+    model = Recogniser(network, [127.5] * 3, [128.0] * 3)
+    model.classes = [f"person {i}" for i in range(10)]
+    return model
+
+
+@pytest.fixture
+def faces(rng) -> np.ndarray:
+    return rng.integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)

@@ -1,0 +1,156 @@
+"""BIM and ILLC against the equations written out slowly, and against other people's implementations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from conftest import ROOT
+
+from cloakbench import attacks, craft
+from cloakbench.models import to_faces, to_tensor
+
+BUDGETS = [4, 8, 16, 32, 64, 128]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+ATTACKS = CONFIG["attacks"] | {
+    f"{goal}-{step}": {"family": "iterative_sign", "goal": goal, "step_size": step}
+    for goal, step in itertools.product(attacks.GOALS, [1, 2, 3])
+}
+
+
+def slow_reference(model, faces, labels, eps, goal, alpha):
+    """Equations 3 and 4 of the paper, with autograd's .backward() and nothing shared between budgets."""
+    clean = torch.tensor(faces.transpose(0, 3, 1, 2).astype(np.float32))
+    y = torch.tensor(labels) if goal == "untargeted" else model(clean).argmin(dim=1)
+    x = clean.clone()
+    for _ in range(int(min(eps + 4, 1.25 * eps))):
+        x = x.detach().clone().requires_grad_(True)
+        F.cross_entropy(model(x), y, reduction="sum").backward()
+        ahead = x + alpha * x.grad.sign() if goal == "untargeted" else x - alpha * x.grad.sign()
+        x = torch.minimum(torch.maximum(ahead, clean - eps), clean + eps)
+        x = torch.minimum(torch.maximum(x, torch.tensor(0.0)), torch.tensor(255.0))
+    return x.detach().round().byte().numpy().transpose(0, 2, 3, 1)
+
+
+def craft_through_path(model, faces, labels, entry, budgets, batch=4):
+    """What the workflow does: walk the shared path from budget to budget, leave it for each budget's own steps."""
+    attack, device, state, previous, cells = attacks.attack(**entry), torch.device("cpu"), faces, 0, {}
+    for eps in budgets:
+        path, cell = np.empty_like(faces), np.empty_like(faces)
+        shared, own = craft.shared_steps(attack, eps, previous), craft.own_steps(attack, eps)
+        craft.walk(model, attack, faces, state, labels, eps, shared, path, batch, device)
+        craft.walk(model, attack, faces, path, labels, eps, own, cell, batch, device)
+        state, previous, cells[eps] = path, eps, cell
+    return cells
+
+
+@pytest.fixture
+def labels(rng, faces):
+    return rng.integers(0, 10, len(faces))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_budget_equals_the_slow_reference_exactly(recogniser, faces, labels, name):
+    entry = ATTACKS[name]
+    cells = craft_through_path(recogniser, faces, labels, entry, BUDGETS)
+    for eps in BUDGETS:
+        halves = [
+            slow_reference(recogniser, faces[part], labels[part], eps, entry["goal"], entry["step_size"])
+            for part in (slice(0, 4), slice(4, 6))
+        ]
+        np.testing.assert_array_equal(cells[eps], np.concatenate(halves))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_crafted_faces_stay_within_the_budget(recogniser, faces, labels, name):
+    faces[0] = 0
+    faces[1] = 255
+    for eps, cell in craft_through_path(recogniser, faces, labels, ATTACKS[name], BUDGETS).items():
+        moved = np.abs(cell.astype(int) - faces.astype(int))
+        assert cell.dtype == np.uint8
+        assert 0 < moved.max() <= eps
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_iterates_are_whole_grey_levels(recogniser, faces, labels, name):
+    attack, clean = attacks.attack(**ATTACKS[name]), to_tensor(faces)
+    aims = attack.aims(recogniser, clean, torch.tensor(labels))
+    x = attack.walk(recogniser, clean, clean, aims, eps=8, steps=attacks.iterations(8))
+    assert torch.equal(x, x.round()) and x.min() >= 0 and x.max() <= 255
+    np.testing.assert_array_equal(to_tensor(to_faces(x)), x)
+
+
+def test_iterations_of_the_paper():
+    assert [attacks.iterations(eps) for eps in BUDGETS] == [5, 10, 20, 36, 68, 132]
+    assert [attacks.iterations(eps) for eps in (1, 2, 3, 5)] == [1, 2, 3, 6]
+
+
+@pytest.mark.parametrize("name", CONFIG["attacks"])
+def test_budgets_share_their_gradients(recogniser, faces, labels, name, monkeypatch):
+    evaluations = []
+    gradient = attacks.input_gradient
+    monkeypatch.setattr(attacks, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
+    craft_through_path(recogniser, faces, labels, CONFIG["attacks"][name], BUDGETS, batch=len(faces))
+    assert len(evaluations) == 147  # 271 when every budget starts anew
+
+
+def test_one_face_does_not_change_another(recogniser, faces, labels):
+    """Summing the loss over the batch leaves every face its own gradient; equal up to rounding, here exactly."""
+    x = to_tensor(faces)
+    together = attacks.input_gradient(recogniser, x, torch.tensor(labels))
+    for i in range(len(faces)):
+        alone = attacks.input_gradient(recogniser, x[i : i + 1], torch.tensor(labels[i : i + 1]))
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-4, atol=1e-7)
+
+
+def test_an_attack_leaves_the_model_alone(recogniser, faces, labels):
+    before = json.dumps({name: value.tolist() for name, value in recogniser.state_dict().items()})
+    craft_through_path(recogniser, faces, labels, CONFIG["attacks"]["bim"], [4])
+    assert before == json.dumps({name: value.tolist() for name, value in recogniser.state_dict().items()})
+    assert all(parameter.grad is None for parameter in recogniser.parameters())
+
+
+@pytest.mark.parametrize("eps", [4, 16])
+def test_bim_agrees_with_foolbox(recogniser, faces, labels, eps):
+    """The same walk in [0, 1]; its floats round otherwise than grey levels, so nearly all pixels must agree."""
+    foolbox = pytest.importorskip("foolbox")
+    scaled = foolbox.PyTorchModel(_In01(recogniser).eval(), bounds=(0, 1), device="cpu")
+    bim = foolbox.attacks.LinfBasicIterativeAttack(
+        abs_stepsize=1 / 255, steps=attacks.iterations(eps), random_start=False
+    )
+    x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
+    theirs = bim.run(scaled, x, torch.tensor(labels), epsilon=eps / 255)
+    _nearly_all_equal(recogniser, faces, labels, CONFIG["attacks"]["bim"], eps, theirs)
+
+
+@pytest.mark.parametrize("eps", [4, 16])
+def test_illc_agrees_with_torchattacks(recogniser, faces, labels, eps):
+    """torchattacks calls it targeted BIM; the target is the least likely class of the clean face."""
+    torchattacks = pytest.importorskip("torchattacks")
+    model = _In01(recogniser).eval()
+    illc = torchattacks.BIM(model, eps=eps / 255, alpha=1 / 255, steps=attacks.iterations(eps))
+    illc.set_mode_targeted_by_label(quiet=True)
+    x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
+    theirs = illc(x, model(x).argmin(dim=1))
+    _nearly_all_equal(recogniser, faces, labels, CONFIG["attacks"]["illc"], eps, theirs)
+
+
+class _In01(torch.nn.Module):
+    def __init__(self, recogniser):
+        super().__init__()
+        self.recogniser = recogniser
+
+    def forward(self, x):
+        return self.recogniser(255 * x)
+
+
+def _nearly_all_equal(recogniser, faces, labels, entry, eps, theirs):
+    ours = craft_through_path(recogniser, faces, labels, entry, [eps], batch=len(faces))[eps]
+    theirs = (255 * theirs).round().byte().numpy().transpose(0, 2, 3, 1)
+    assert (ours == theirs).mean() > 0.995
+    assert np.abs(ours.astype(int) - faces.astype(int)).max() == eps

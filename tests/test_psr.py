@@ -1,0 +1,117 @@
+"""Equation 5, intervals, undetected faces; damaged parts never become a table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cloakbench.cells import COLUMNS, KEYS, cells, read_cells
+from cloakbench.errors import InputError
+from cloakbench.psr import protection
+from cloakbench.ranking import ranks
+
+MATRIX = {"source": ["a", "NA"], "attack": ["bim"], "eps": [8, 4], "storage": ["jpeg75"], "target": ["a", "b"]}
+
+
+def one_cell(cell, ranks_, photos=1) -> pd.DataFrame:
+    rows = [
+        (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None)
+        for i, rank in enumerate(ranks_)
+    ]
+    types = {column: "Int64" for column in COLUMNS if column not in KEYS} | {"eps": "Int64"}
+    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
+
+
+@pytest.fixture
+def study(rng) -> pd.DataFrame:
+    def some():
+        return [None if rng.random() < 0.2 else int(rng.integers(0, 30)) for _ in range(40)]
+
+    return pd.concat([one_cell(cell, some()) for cell in cells(MATRIX)], ignore_index=True)
+
+
+@pytest.mark.parametrize("missed", ["protected", "drop"])
+def test_every_cell_follows_from_its_ranks_by_equation_5(study, missed):
+    psr = protection(study, [1, 5, 25], missed)
+    assert len(psr) == 3 * len(list(cells(MATRIX)))
+    for row in psr.itertuples():
+        n = hits = detected = 0
+        for face in study.itertuples():
+            if all(getattr(face, key) == getattr(row, key) for key in KEYS):
+                detected += face.detected
+                if face.detected or missed == "protected":
+                    n += 1
+                    hits += bool(face.detected and face.rank < row.top_k)
+        assert (row.n, row.detected, row.recognised) == (n, detected, hits)
+        assert row.psr == pytest.approx(100 - 100 * hits / n, abs=1e-12)
+        assert row.psr_detected == pytest.approx(100 - 100 * hits / detected, abs=1e-12)
+
+
+def test_wilson_interval_in_percent():
+    """The formula written out: centre (p + z2/2n) / (1 + z2/n), half width z/(1 + z2/n) sqrt(pq/n + z2/4n2)."""
+    row = protection(one_cell(("a", "bim", 4, "jpeg75", "b"), [9] * 30 + [0] * 10), [1]).iloc[0]
+    n, p, z = 40, 0.75, 1.959963984540054
+    centre, half = p + z * z / 2 / n, z * math.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
+    expected = [100 * (centre - half) / (1 + z * z / n), 100 * (centre + half) / (1 + z * z / n)]
+    assert [row.psr_low, row.psr_high] == pytest.approx(expected, abs=1e-9)
+
+
+def test_several_photos_of_a_subject_do_not_narrow_the_interval():
+    once = protection(one_cell(("a", "bim", 4, "j", "b"), [0, 9] * 10), [1]).iloc[0]
+    thrice = protection(one_cell(("a", "bim", 4, "j", "b"), [0, 0, 0, 9, 9, 9] * 10, photos=3), [1]).iloc[0]
+    assert (thrice.psr_low, thrice.psr_high) == (once.psr_low, once.psr_high) and thrice.n == 3 * once.n
+
+
+def test_whole_crop_ranks_count_although_no_face_was_found():
+    frame = one_cell(("a", "bim", 4, "j", "b"), [0, 0, 9])
+    frame.loc[0, "detected"] = 0
+    row = protection(frame, [1], "whole_crop").iloc[0]
+    assert (row.n, row.detected, row.recognised) == (3, 2, 2)
+
+
+def test_psr_over_the_cleanly_recognised():
+    frame = pd.concat(
+        [one_cell(("a", "clean", 0, "j", "b"), [0, 0, 9, None]), one_cell(("a", "bim", 4, "j", "b"), [0, 9, 0, 9])]
+    )
+    bim = protection(frame, [1]).set_index("attack").loc["bim"]
+    assert (bim.n_clean, bim.psr_clean) == (2, 50.0)
+
+
+def test_a_cell_whose_faces_are_all_lost_is_protected():
+    row = protection(one_cell(("a", "bim", 4, "j", "b"), [None] * 5), [1, 50]).iloc[0]
+    assert (row.psr, row.detected) == (100, 0) and math.isnan(row.psr_detected)
+
+
+def test_ties_and_strictly_larger_logits():
+    logits = torch.tensor([[1.0, 2.0, 3.0], [3.0, 3.0, 1.0], [5.0, 5.0, 5.0], [0.0, 1.0, 2.0]])
+    labels = torch.tensor([1, 1, 2, 0])
+    slow = [sum(value > row[label] for value in row.tolist()) for row, label in zip(logits, labels, strict=True)]
+    np.testing.assert_array_equal(ranks(logits, labels), slow)
+
+
+def test_damaged_ranks_never_become_a_table(study):
+    with pytest.raises(InputError, match="twice"):
+        protection(pd.concat([study, study.iloc[:1]]), [1])
+    with pytest.raises(InputError, match="39 faces, not 40"):
+        protection(study.iloc[1:], [1])
+    study.loc[0, ["rank", "detected"]] = [-1, 1]
+    with pytest.raises(InputError, match="impossible row"):
+        protection(study, [1])
+
+
+def test_ranks_files_are_checked_as_they_are_read(study, tmp_path):
+    for cell in cells(MATRIX):
+        source, attack, eps, storage, target = cell
+        path = tmp_path / source / attack / f"eps{eps}" / storage / f"{target}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        study[(study[KEYS] == list(cell)).all(axis=1)].to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_cells(tmp_path, MATRIX), study, check_dtype=False)
+    damaged = tmp_path / "a" / "bim" / "eps4" / "jpeg75" / "b.csv"
+    for text in ("", "subject\n1", damaged.read_text()[:300], damaged.with_name("a.csv").read_text()):
+        damaged.write_text(text)
+        with pytest.raises(InputError, match=r"eps4/jpeg75/b\.csv"):
+            protection(read_cells(tmp_path, MATRIX), [1])

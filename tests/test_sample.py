@@ -1,0 +1,117 @@
+"""The draw: seeded, independent of what is around it, and honest about what it passes over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cloakbench.datasets import folder
+from cloakbench.detectors import Detection
+from cloakbench.errors import InputError
+from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos
+
+
+class FakeDetector:
+    """Finds a face in every picture that is not black."""
+
+    def find(self, pictures):
+        return [
+            Detection(5.0, 5.0, 25.0, 25.0, 0.99) if np.asarray(picture).max() else None for picture in pictures
+        ]
+
+
+@pytest.fixture
+def tree(tmp_path, rng):
+    for identity in ["NA", "007", "Zoë B", "=cmd()", "e", "f"]:
+        (tmp_path / identity).mkdir()
+        for photo in range(5):
+            pixels = rng.integers(1, 256, (30, 30, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / identity / f"{photo}.png")
+    return tmp_path
+
+
+def drawn(tree, *wanted, seed=0):
+    return draw(folder(tree), Wanted(*wanted, classes=1), seed, FakeDetector())
+
+
+def test_attacked_photos_are_never_enrolled(tree):
+    subjects, enrolment = drawn(tree, 4, 2, 3)
+    chosen = attacked(subjects)
+    assert list(chosen["subject"]) == [0, 0, 1, 1, 2, 2, 3, 3] and list(chosen["photo"]) == [0, 1] * 4
+    assert not set(chosen["file"]) & set(enrolment["file"])
+    assert enrolment.groupby("identity").size().to_dict() == dict.fromkeys(sorted(p.name for p in tree.iterdir()), 3)
+
+
+def test_the_seed_decides(tree):
+    first, again, other = drawn(tree, 3, 1, 2), drawn(tree, 3, 1, 2), drawn(tree, 3, 1, 2, seed=1)
+    for frame, same in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(frame, same)
+    assert not first[0].equals(other[0])
+
+
+def test_what_is_passed_over_is_listed_with_the_reason(tree):
+    (tree / "e" / "0.png").write_bytes(b"no picture")
+    Image.new("RGB", (30, 30)).save(tree / "e" / "1.png")
+    Image.new("RGB", (8, 8), "white").save(tree / "e" / "2.png")
+    (tree / "e" / "4.png").write_bytes((tree / "e" / "3.png").read_bytes())
+    subjects, _ = drawn(tree, 5, 2, 3)
+    reasons = subjects[subjects["subject"].isna()].set_index("file")["passed_over"]
+    assert "not an image" in reasons["e/0.png"]
+    assert reasons["e/1.png"] == "no face found"
+    assert "too small" in reasons["e/2.png"]
+    assert reasons.filter(regex="e/[34]").iloc[0].startswith("same picture as")
+    assert "1 usable photos, 5 needed" in reasons[""]
+    assert set(attacked(subjects)["identity"]) == {"NA", "007", "Zoë B", "=cmd()", "f"}
+
+
+def test_names_survive_the_file(tree, tmp_path):
+    subjects, enrolment = drawn(tree, 6, 1, 4)
+    for name, frame in {"subjects": subjects, "enrolment": enrolment}.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        read = read_photos(tmp_path / f"{name}.csv")
+        assert list(read["identity"]) == list(frame["identity"])
+        np.testing.assert_array_equal(read[["left", "bottom"]], frame[["left", "bottom"]].astype(float))
+    assert len(attacked(read_photos(tmp_path / "subjects.csv"))) == 6
+
+
+def test_too_few_subjects_or_identities(tree):
+    with pytest.raises(InputError, match="6 subjects with 5 usable photos each, 7 asked for"):
+        drawn(tree, 7, 1, 4)
+    with pytest.raises(InputError, match="6 identities are enrolled, too few for top-50"):
+        draw(folder(tree), Wanted(1, 1, 4, classes=50), 0, FakeDetector())
+
+
+def test_without_a_gallery_only_subjects_are_opened(tree):
+    class Counting(FakeDetector):
+        calls = 0
+
+        def find(self, pictures):
+            Counting.calls += 1
+            return super().find(pictures)
+
+    draw(folder(tree), Wanted(2, 1, 0, classes=50), 0, Counting())
+    assert Counting.calls == 2
+
+
+@pytest.mark.parametrize(("make", "message"), [("missing", "not a folder"), ("empty", "no identity"), ("flat", "photos but")])
+def test_a_folder_of_another_shape_is_refused(tmp_path, make, message):
+    root = tmp_path / "photos"
+    if make != "missing":
+        root.mkdir()
+    if make == "flat":
+        Image.new("RGB", (9, 9)).save(root / "a.jpg")
+    with pytest.raises(InputError, match=message):
+        folder(root)
+
+
+def test_a_photo_that_changed_since_is_refused(tree):
+    subjects, _ = drawn(tree, 2, 1, 3)
+    chosen = attacked(subjects)
+    faces = np.zeros((2, 32, 32, 3), np.uint8)
+    cut_faces(chosen, tree, {"size": 32, "margin": 0}, faces)
+    assert faces.reshape(2, -1).any(axis=1).all()
+    Image.new("RGB", (30, 30), "red").save(tree / chosen["file"][1])
+    with pytest.raises(InputError, match="changed since it was sampled"):
+        cut_faces(chosen, tree, {"size": 32, "margin": 0}, faces)
