@@ -12,6 +12,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 report: "workflow/report/study.rst"
 
 
+include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/sample.smk"

@@ -18,7 +18,9 @@ def main(options):
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--ranks", type=Path, required=True, help="folder of the ranks files")
-    arguments.add_argument("--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target")
+    arguments.add_argument(
+        "--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target"
+    )
     arguments.add_argument("--top-k", type=int, nargs="+", required=True)
     arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
     arguments.add_argument("--output", type=Path, required=True)

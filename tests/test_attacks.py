@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import ROOT
 
 from cloakbench import attacks, craft
 from cloakbench.models import to_faces, to_tensor
+from conftest import ROOT
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())

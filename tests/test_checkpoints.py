@@ -87,8 +87,7 @@ def caffe_network(weights: dict[str, torch.Tensor], pictures: torch.Tensor) -> t
     def unit(x: torch.Tensor, name: str, stride: int = 1, padding: int = 0) -> torch.Tensor:
         x = F.conv2d(x, w[f"{name}.weight"], stride=stride, padding=padding)
         mean, variance, scale, shift = (
-            w[f"{name}_bn.{leaf}"][:, None, None]
-            for leaf in ("running_mean", "running_var", "weight", "bias")
+            w[f"{name}_bn.{leaf}"][:, None, None] for leaf in ("running_mean", "running_var", "weight", "bias")
         )
         return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
 
@@ -231,9 +230,7 @@ def test_conversion_is_the_caffe_network(arch, form, files, faces, expected):
 @pytest.mark.parametrize("arch", OXFORD)
 def test_pickled_arrays_expect_bgr(arch, weights, faces, expected):
     """The stand-in itself is one for BGR: run as it stands, it gives the same logits for turned pictures."""
-    bgr = weights[arch] | {
-        "conv1_7x7_s2.weight": torch.from_numpy(pickle_arrays(weights[arch])["conv1.weight"])
-    }
+    bgr = weights[arch] | {"conv1_7x7_s2.weight": torch.from_numpy(pickle_arrays(weights[arch])["conv1.weight"])}
     assert torch.allclose(caffe_network(bgr, faces.flip(1)), expected[arch], rtol=1e-9)
     assert not torch.allclose(caffe_network(bgr, faces), expected[arch], rtol=1e-2)
 
@@ -409,9 +406,7 @@ def test_outputs_are_found_in_the_weights(arch):
     assert architectures.outputs_of(arch, {k: v for k, v in state.items() if not k.startswith(head)}) is None
 
 
-@pytest.mark.parametrize(
-    ("arch", "width"), [("resnet50", 2048), ("senet50", 2048), ("inception_resnet_v1", 512)]
-)
+@pytest.mark.parametrize(("arch", "width"), [("resnet50", 2048), ("senet50", 2048), ("inception_resnet_v1", 512)])
 def test_without_a_head_the_features_come_out(arch, width):
     with torch.device("meta"):
         assert architectures.build(arch, None)(torch.zeros(2, 3, 96, 96)).shape == (2, width)
@@ -468,9 +463,7 @@ def test_another_architecture_is_refused(files, tmp_path):
     refused(files["resnet50", "dag"], "senet50", "senet50", "missing")
     refused(files["senet50", "dag"], "resnet50", "unexpected")
     refused(files["resnet50", "pickle"], "inception_resnet_v1", "BGR", "resnet50")
-    refused(
-        saved({"fc.weight": torch.zeros(2, 3)}, tmp_path / "a.pt"), "small_inception_resnet", "class head"
-    )
+    refused(saved({"fc.weight": torch.zeros(2, 3)}, tmp_path / "a.pt"), "small_inception_resnet", "class head")
 
 
 def contents() -> dict[str, bytes]:
@@ -537,9 +530,7 @@ def tiny_bytes() -> bytes:
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_a_member_is_chosen_by_path_or_name(mode, tiny_bytes, tmp_path):
     other = safetensors.torch.save(dict(tiny_state(**{"fc.bias": torch.ones(CLASSES)})))
-    path = archive(
-        tmp_path / "both", {"a/first.pth": tiny_bytes, "b/second.pth": other, "b/._x.pth": b""}, mode
-    )
+    path = archive(tmp_path / "both", {"a/first.pth": tiny_bytes, "b/second.pth": other, "b/._x.pth": b""}, mode)
     for member in ("a/first.pth", "first.pth", "first"):
         assert same(read_checkpoint(path, TINY, member), tiny_state())
     assert read_checkpoint(path, TINY, "second")["fc.bias"].eq(1).all()
@@ -604,9 +595,7 @@ def test_a_file_that_tries_to_run_code_runs_nothing(form, kind, tmp_path):
     assert marker.exists()  # the attack works
     marker.unlink()
 
-    (path := tmp_path / "weights").write_bytes(
-        attacking_file(form, {"conv1.weight": np.ones(2), "fc.bias": attack})
-    )
+    (path := tmp_path / "weights").write_bytes(attacking_file(form, {"conv1.weight": np.ones(2), "fc.bias": attack}))
     refused(path, "resnet50", "asks to run", "nothing was run", kind)
     assert not marker.exists()
 

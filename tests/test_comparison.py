@@ -206,9 +206,7 @@ def test_a_whole_study_covers_the_grid(published):
 
 def test_what_is_missing_is_named(published):
     whole = as_study(published)
-    part = whole[
-        (whole["eps"] != 64) & ~at(whole, *IMPOSSIBLE) & ~at(whole, "facenet", "bim", 4, "resnet50", 5)
-    ]
+    part = whole[(whole["eps"] != 64) & ~at(whole, *IMPOSSIBLE) & ~at(whole, "facenet", "bim", 4, "resnet50", 5)]
     assert missing(part, published) == [
         "jpeg75: eps 64",
         "jpeg75: facenet bim eps 4 -> resnet50, top 5",
@@ -267,9 +265,7 @@ def test_verdicts_on_the_published_table(published):
 
 def test_a_study_equal_to_the_table_has_its_verdicts(published):
     columns = ["claim", "cells", "violations", "beyond_noise", "verdict"]
-    pd.testing.assert_frame_equal(
-        evaluate(CLAIMS, published)[columns], evaluate(CLAIMS, as_study(published))[columns]
-    )
+    pd.testing.assert_frame_equal(evaluate(CLAIMS, published)[columns], evaluate(CLAIMS, as_study(published))[columns])
 
 
 def black_box_pairs() -> list[tuple[str, str]]:
@@ -461,12 +457,8 @@ def test_storages_and_strangers_are_kept_apart(published):
 def test_the_page_counts_judges_and_lists(published):
     cell = ("facenet", "bim", 8, "senet50", 1)
     measured = altered(as_study(published), cell, 90)
-    page = comparison_markdown(
-        compare(measured, published), evaluate(CLAIMS, published), evaluate(CLAIMS, measured)
-    )
-    lines = [
-        [field.strip() for field in line.strip("|").split("|")] for line in page.splitlines() if "|" in line
-    ]
+    page = comparison_markdown(compare(measured, published), evaluate(CLAIMS, published), evaluate(CLAIMS, measured))
+    lines = [[field.strip() for field in line.strip("|").split("|")] for line in page.splitlines() if "|" in line]
     counts = next(line for line in lines if line[0] == "jpeg75")
     assert counts[:6] == ["jpeg75", "540", "537", "1", "0", "2"]
     largest = next(line for line in lines if line[0] == "largest-at-8-facenet")

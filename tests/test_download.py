@@ -126,9 +126,7 @@ def test_another_file_under_the_name_is_replaced(server, target):
     assert target.read_bytes() == BODY
 
 
-@pytest.mark.parametrize(
-    "hashes", [{"sha256": "0" * 64}, {"md5": "0" * 32}, {"sha256": SHA256, "md5": "0" * 32}]
-)
+@pytest.mark.parametrize("hashes", [{"sha256": "0" * 64}, {"md5": "0" * 32}, {"sha256": SHA256, "md5": "0" * 32}])
 def test_another_hash_keeps_nothing(hashes, server, target):
     refused(server.url, target, "0" * 32, "nothing was kept", **hashes)
     assert not part_of(target).exists()
@@ -206,9 +204,7 @@ def test_no_network_is_one_line_with_the_way_out(host, target, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # taken and not listening: every connection is refused
-        refused(
-            f"http://{host}:{closed.getsockname()[1]}/weights.pt", target, "cannot be fetched", "`weights:`"
-        )
+        refused(f"http://{host}:{closed.getsockname()[1]}/weights.pt", target, "cannot be fetched", "`weights:`")
 
 
 def test_a_silent_server_is_given_up(server, target, monkeypatch):

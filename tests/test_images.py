@@ -100,9 +100,7 @@ def test_margin_short_side_and_centre(photo):
     box = (30, 20, 50, 40)  # 20 x 20, enlarged 26 x 26: edges 27, 17, 53, 43; centre 40, 30
     face = cut(photo, box, {"size": 224, "margin": 0.3, "short_side": 256})
     half = 26 * 224 / 256 / 2
-    reference = photo.resize(
-        (224, 224), Image.Resampling.BILINEAR, box=(40 - half, 30 - half, 40 + half, 30 + half)
-    )
+    reference = photo.resize((224, 224), Image.Resampling.BILINEAR, box=(40 - half, 30 - half, 40 + half, 30 + half))
     np.testing.assert_array_equal(face, np.asarray(reference))
 
 

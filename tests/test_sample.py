@@ -17,9 +17,7 @@ class FakeDetector:
     """Finds a face in every picture that is not black."""
 
     def find(self, pictures):
-        return [
-            Detection(5.0, 5.0, 25.0, 25.0, 0.99) if np.asarray(picture).max() else None for picture in pictures
-        ]
+        return [Detection(5.0, 5.0, 25.0, 25.0, 0.99) if np.asarray(picture).max() else None for picture in pictures]
 
 
 @pytest.fixture
@@ -95,7 +93,9 @@ def test_without_a_gallery_only_subjects_are_opened(tree):
     assert Counting.calls == 2
 
 
-@pytest.mark.parametrize(("make", "message"), [("missing", "not a folder"), ("empty", "no identity"), ("flat", "photos but")])
+@pytest.mark.parametrize(
+    ("make", "message"), [("missing", "not a folder"), ("empty", "no identity"), ("flat", "photos but")]
+)
 def test_a_folder_of_another_shape_is_refused(tmp_path, make, message):
     root = tmp_path / "photos"
     if make != "missing":

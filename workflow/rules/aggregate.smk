@@ -8,7 +8,10 @@ ABOUT = {
     "photos": config["dataset"]["photos"],
     "seed": config["seed"],
     "missed": config["detection"]["missed"],
-    "models": {name: json.loads(model_facts(name, "arch", "weights", "head")) for name in MODELS},
+    "models": {
+        name: json.loads(model_facts(name, "arch", "weights", "head"))
+        for name in MODELS
+    },
 }
 
 
@@ -26,14 +29,14 @@ rule aggregate:
         ),
     log:
         f"{LOGS}/aggregate.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("aggregate.py"),
         ranks=f"{STUDY}/ranks",
         matrix=json.dumps(MATRIX),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/aggregate.py --ranks {params.ranks:q} --matrix {params.matrix:q} --top-k {params.top_k} "
         "--missed {params.missed} --output {output.psr:q} --log {log:q}"
@@ -54,11 +57,11 @@ rule table:
         tex=f"{STUDY}/table1.tex",
     log:
         f"{LOGS}/table.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("table.py"),
         about=json.dumps(ABOUT),
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"
@@ -74,13 +77,18 @@ rule provenance:
         provenance=f"{STUDY}/provenance.json",
     log:
         f"{LOGS}/provenance.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("provenance.py"),
         study=STUDY,
         config=json.dumps(config, sort_keys=True),
-        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
-    conda:
-        "../../envs/cloakbench.yaml"
+        scripts=json.dumps(
+            {
+                path.name: code_version(path.name)
+                for path in sorted(SCRIPTS.glob("*.py"))
+            }
+        ),
     shell:
         "{RUN} {SCRIPTS}/provenance.py --study {params.study:q} --config {params.config:q} "
         "--code {params.scripts:q} --output {output.provenance:q} --log {log:q}"

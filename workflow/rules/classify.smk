@@ -9,18 +9,22 @@ rule classify:
         ranks=f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv",
     log:
         f"{LOGS}/classify/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.log",
-    params:
-        code=code_version("classify.py"),
-        model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
-        crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
-        missed=config["detection"]["missed"],
-        cell=lambda wildcards: json.dumps(dict(wildcards.items())),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+    conda:
+        "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("classify.py"),
+        model=lambda wildcards: model_facts(
+            wildcards.target, "arch", "head", "mean", "std"
+        ),
+        crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
+        missed=config["detection"]["missed"],
+        cell=lambda wildcards: json.dumps(dict(wildcards.items())),
+        gallery=lambda wildcards, input: (
+            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
+        ),
     shell:
         "{RUN} {SCRIPTS}/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "

@@ -1,13 +1,9 @@
-# What all rules share: the checked config, the names of files, and the version of the code that a rule runs.
+# What all rules share: how a job starts, the version of the code that it runs, the files of a recogniser.
 import ast
 import hashlib
 import json
 import os
 from functools import cache
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
@@ -15,47 +11,15 @@ SCRIPTS = ROOT / "scripts"
 RUN = "python -S -m cloakbench.warm"  # plain `python` does the same, some seconds later
 
 # an environment that does not have the package installed (conda, a cluster node) finds it here
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")])
+)
 
-
-def refuse(message):
-    """End with one line: what is wrong and what would do."""
-    raise SystemExit(f"cloakbench: config: {message}")
-
-
-def require(condition, message, known=()):
-    if not condition:
-        refuse(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
-
-
-def fill_and_check(config):
-    """Fill in the schema's defaults and refuse what it does not allow."""
-    try:
-        validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
-    except WorkflowError as error:
-        fault = error.__context__  # jsonschema's own ValidationError
-        where, message = fault.json_path.removeprefix("$").lstrip(".") or "top level", fault.message
-        if fault.validator == "additionalProperties":
-            require(False, f"{where}: {message}", fault.schema["properties"])
-        refuse(f"{where}: {message}; {fault.schema.get('description', '')}".rstrip("; "))
-
-
-fill_and_check(config)
-
-STUDY = f"results/{config['study']}"
-LOGS = f"logs/{config['study']}"
-MATRIX = config["matrix"]
-BUDGETS = sorted(MATRIX["eps"])
-MODELS = sorted({*MATRIX["source"], *MATRIX["target"]})
-CROPS = sorted({config["models"][model]["crop"] for model in MODELS if model in config["models"]})
-check(config)
-TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
-GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
-ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
-PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
-COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+COMPUTE = "--device {} --threads {threads} --batch {batch}".format(
+    config["compute"]["device"], **config["compute"]
+)
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 
 
@@ -95,8 +59,14 @@ def imported_modules(source):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
+            names.update(
+                [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            )
+    own = (
+        LIBRARY / f"{name.replace('.', '/')}.py"
+        for name in names
+        if name.startswith("cloakbench")
+    )
     return sorted(path for path in own if path.is_file())
 
 

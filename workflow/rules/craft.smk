@@ -12,7 +12,11 @@ def clean_faces(wildcards):
 
 def path_start(wildcards):
     eps = smaller_budget(wildcards.eps)
-    return f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy" if eps else clean_faces(wildcards)
+    return (
+        f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy"
+        if eps
+        else clean_faces(wildcards)
+    )
 
 
 rule path:
@@ -26,17 +30,21 @@ rule path:
         crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}.npy",
     log:
         f"{LOGS}/path/{{source}}/{{attack}}/eps{{eps}}.log",
-    params:
-        code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
-        attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        previous=lambda wildcards: smaller_budget(wildcards.eps),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+    conda:
+        "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("craft.py"),
+        model=lambda wildcards: model_facts(
+            wildcards.source, "arch", "head", "mean", "std"
+        ),
+        attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
+        previous=lambda wildcards: smaller_budget(wildcards.eps),
+        gallery=lambda wildcards, input: (
+            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
+        ),
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
@@ -54,16 +62,20 @@ rule craft:
         crafted=f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy",
     log:
         f"{LOGS}/craft/{{source}}/{{attack}}/eps{{eps}}.log",
-    params:
-        code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
-        attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+    conda:
+        "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("craft.py"),
+        model=lambda wildcards: model_facts(
+            wildcards.source, "arch", "head", "mean", "std"
+        ),
+        attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
+        gallery=lambda wildcards, input: (
+            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
+        ),
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "

@@ -8,14 +8,16 @@ rule enrol:
         gallery=f"{STUDY}/galleries/{{model}}.safetensors",
     log:
         f"{LOGS}/enrol/{{model}}.log",
-    params:
-        code=code_version("enrol.py"),
-        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
+    conda:
+        "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("enrol.py"),
+        model=lambda wildcards: model_facts(
+            wildcards.model, "arch", "head", "mean", "std"
+        ),
     shell:
         "{RUN} {SCRIPTS}/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
         "--model {params.model:q} --output {output.gallery:q} {COMPUTE} --log {log:q}"

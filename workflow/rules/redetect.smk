@@ -7,13 +7,13 @@ rule redetect:
         redetected=f"{STUDY}/redetected/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.csv",
     log:
         f"{LOGS}/redetect/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.log",
-    params:
-        code=code_version("redetect.py"),
+    conda:
+        "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("redetect.py"),
     shell:
         "{RUN} {SCRIPTS}/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
         "--output {output.redetected:q} {COMPUTE} --log {log:q}"

@@ -4,14 +4,14 @@ rule render:
         photos=directory(f"{STUDY}/photos"),
     log:
         f"{LOGS}/render.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("render.py"),
         identities=config["dataset"]["identities"],
         # some to spare: a photo without a detected face is passed over
         photos=config["dataset"]["photos"] + ENROL + 2,
         seed=config["seed"],
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/render.py --identities {params.identities} --photos {params.photos} "
         "--seed {params.seed} --output {output.photos:q} --log {log:q}"

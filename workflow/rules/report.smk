@@ -1,6 +1,10 @@
 FIGURES = [
     f"{STUDY}/figures/examples.png",
-    *expand(f"{STUDY}/figures/psr_{{source}}_{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
+    *expand(
+        f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
+        source=MATRIX["source"],
+        storage=MATRIX["storage"],
+    ),
 ]
 
 
@@ -13,16 +17,20 @@ rule curves:
             f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
             caption="../report/curves.rst",
             category="Figures",
-            labels={"figure": "PSR against budget", "source": "{source}", "storage": "{storage}"},
+            labels={
+                "figure": "PSR against budget",
+                "source": "{source}",
+                "storage": "{storage}",
+            },
         ),
         pdf=f"{STUDY}/figures/psr_{{source}}_{{storage}}.pdf",
     log:
         f"{LOGS}/curves/{{source}}_{{storage}}.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("curves.py"),
         about=json.dumps(ABOUT),
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
         "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --log {log:q}"
@@ -32,24 +40,30 @@ rule examples:
     """One subject's faces by source, attack and budget, as the paper's Figure 2."""
     input:
         clean=[f"{STUDY}/subjects/{crop_of(source)}.npy" for source in MATRIX["source"]],
-        crafted=expand(f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX),
+        crafted=expand(
+            f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX
+        ),
     output:
         png=report(
             f"{STUDY}/figures/examples.png",
             caption="../report/examples.rst",
             category="Figures",
-            labels={"figure": "Example faces", "source": "all", "storage": "before storage"},
+            labels={
+                "figure": "Example faces",
+                "source": "all",
+                "storage": "before storage",
+            },
         ),
     log:
         f"{LOGS}/examples.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("examples.py"),
         study=STUDY,
         matrix=json.dumps(MATRIX),
         crops=json.dumps({source: crop_of(source) for source in MATRIX["source"]}),
         about=json.dumps(ABOUT),
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/examples.py --study {params.study:q} --matrix {params.matrix:q} --crops {params.crops:q} "
         "--about {params.about:q} --output {output.png:q} --log {log:q}"

@@ -8,6 +8,10 @@ rule sample:
         enrolment=f"{STUDY}/enrolment.csv",
     log:
         f"{LOGS}/sample.log",
+    conda:
+        "../../envs/cloakbench.yaml"
+    resources:
+        gpu=GPU,
     params:
         code=code_version("sample.py"),
         root=PHOTOS,
@@ -17,10 +21,6 @@ rule sample:
         enrol=ENROL,
         classes=max(config["top_k"]),
         seed=config["seed"],
-    resources:
-        gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} --subjects {params.subjects} "
         "--photos {params.photos} --enrol {params.enrol} --min-classes {params.classes} --seed {params.seed} "
@@ -33,16 +33,16 @@ rule crop:
         photos=f"{STUDY}/{{photos}}.csv",
     output:
         faces=f"{STUDY}/{{photos}}/{{crop}}.npy",
-    wildcard_constraints:
-        photos="subjects|enrolment",
     log:
         f"{LOGS}/crop/{{photos}}_{{crop}}.log",
+    wildcard_constraints:
+        photos="subjects|enrolment",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("crop.py"),
         root=PHOTOS,
         crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
         "--output {output.faces:q} --log {log:q}"

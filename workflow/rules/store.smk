@@ -2,7 +2,9 @@ def crafted_faces(wildcards):
     """The clean baseline is stored, re-detected and classified like every other cell."""
     if wildcards.attack == "clean":
         return clean_faces(wildcards)
-    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
+    return (
+        f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
+    )
 
 
 rule store:
@@ -15,11 +17,11 @@ rule store:
         manifest=f"{STUDY}/manifests/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.csv",
     log:
         f"{LOGS}/store/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.log",
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("store.py"),
         storage=lambda wildcards: json.dumps(config["storages"][wildcards.storage]),
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} --output {output.stored:q} --output-manifest {output.manifest:q} --log {log:q}"

@@ -5,20 +5,20 @@ rule train:
         faces=lambda wildcards: f"{STUDY}/enrolment/{crop_of(wildcards.model)}.npy",
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
-    wildcard_constraints:
-        model="|".join(TRAINED) or "none",
     log:
         f"{LOGS}/train/{{model}}.log",
+    wildcard_constraints:
+        model="|".join(TRAINED) or "none",
+    conda:
+        "../../envs/cloakbench.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
     params:
         code=code_version("train.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "mean", "std"),
         epochs=config["training"]["epochs"],
         seed=config["seed"],
-    threads: config["compute"]["threads"]
-    resources:
-        gpu=GPU,
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/train.py --photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
         "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {COMPUTE} --log {log:q}"
@@ -30,17 +30,17 @@ rule convert:
         lambda wildcards: config["models"][wildcards.model]["weights"],
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
-    wildcard_constraints:
-        model="|".join(sorted(set(MODELS) - set(TRAINED))) or "none",
     log:
         f"{LOGS}/convert/{{model}}.log",
+    wildcard_constraints:
+        model="|".join(sorted(set(MODELS) - set(TRAINED))) or "none",
+    priority: 10  # what may be wrong with a file shows before the long work
+    conda:
+        "../../envs/cloakbench.yaml"
     params:
         code=code_version("convert.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head"),
         sha256=lambda wildcards: config["models"][wildcards.model].get("sha256", "any"),
-    priority: 10  # what may be wrong with a file shows before the long work
-    conda:
-        "../../envs/cloakbench.yaml"
     shell:
         "{RUN} {SCRIPTS}/convert.py --checkpoint {input:q} --model {params.model:q} --sha256 {params.sha256} "
         "--output {output.weights:q} --log {log:q}"

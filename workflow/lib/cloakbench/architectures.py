@@ -81,9 +81,7 @@ def _small_networks() -> Mapping[str, Callable[[int], nn.Module]]:
 
 def _small(name: str, outputs: int | None) -> nn.Module:
     if outputs is None:
-        raise InputError(
-            f"{name} ends in its class head and the weights have none; accepted: weights with it"
-        )
+        raise InputError(f"{name} ends in its class head and the weights have none; accepted: weights with it")
     return _small_networks()[name](outputs)
 
 
@@ -168,9 +166,7 @@ SQUEEZE = {"1x1_down": "se_module.fc1", "1x1_up": "se_module.fc2"}
 
 ARCHITECTURES: dict[str, Architecture] = {
     "inception_resnet_v1": Architecture(_inception_resnet_v1, head="logits"),
-    "resnet50": Architecture(
-        _resnet50, head="fc", stem="conv1", layers=_dag_layers(stem="", head="fc", squeeze={})
-    ),
+    "resnet50": Architecture(_resnet50, head="fc", stem="conv1", layers=_dag_layers(stem="", head="fc", squeeze={})),
     "senet50": Architecture(
         _senet50,
         head="last_linear",

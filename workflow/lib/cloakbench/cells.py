@@ -12,9 +12,9 @@ from cloakbench.errors import InputError
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
 COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted"]
-TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | {
-    column: "Int64" for column in ["subject", "photo", "eps", "detected", "rank", "label", "predicted"]
-}
+TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | dict.fromkeys(
+    ["subject", "photo", "eps", "detected", "rank", "label", "predicted"], "Int64"
+)
 
 
 def cells(matrix: Mapping) -> Iterator[tuple]:

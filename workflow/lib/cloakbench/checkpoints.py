@@ -104,9 +104,7 @@ def _guarded(read: Callable[[], Any], where: str | Path) -> Any:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if not found:
             message = " ".join(str(error).split())[:160]
-            raise InputError(
-                f"{where}: damaged, cut off or not plain tensors ({message}); {ACCEPTED}"
-            ) from None
+            raise InputError(f"{where}: damaged, cut off or not plain tensors ({message}); {ACCEPTED}") from None
         asked = found[1]
     raise InputError(f"{where}: asks to run {asked}, and a checkpoint may hold tensors only; nothing was run")
 
@@ -257,9 +255,7 @@ def _native(state: dict[str, torch.Tensor], record: architectures.Architecture) 
     return renamed
 
 
-def _flip_input(
-    state: dict[str, torch.Tensor], record: architectures.Architecture, path: Path, arch: str
-) -> None:
+def _flip_input(state: dict[str, torch.Tensor], record: architectures.Architecture, path: Path, arch: str) -> None:
     if record.stem is None:
         known = ", ".join(name for name, known in architectures.ARCHITECTURES.items() if known.stem)
         raise InputError(f"{path}: a pickle of numpy arrays (BGR) is accepted for {known}, not for {arch}")

@@ -161,9 +161,7 @@ def ordered(differing: Iterable[str], higher: Mapping, lower: Mapping, **where: 
     def tests(cells: pd.DataFrame) -> pd.DataFrame:
         chosen = _select(cells, where)
         pairs = _select(chosen, higher).merge(_select(chosen, lower), on=same, suffixes=("", "_low"))
-        itself = (pairs[differing].to_numpy() == pairs[[f"{key}_low" for key in differing]].to_numpy()).all(
-            axis=1
-        )
+        itself = (pairs[differing].to_numpy() == pairs[[f"{key}_low" for key in differing]].to_numpy()).all(axis=1)
         names = {"psr": "high", "n": "high_n", "psr_low": "low", "n_low": "low_n"}
         return pairs[~itself].rename(columns=names).assign(strict=False)
 
@@ -444,9 +442,7 @@ def _of_claims(psr: pd.DataFrame, n: int) -> pd.DataFrame:
     return cells.assign(box=np.where(cells["source"] == cells["target"], "white", "black"))
 
 
-def comparison_markdown(
-    comparison: pd.DataFrame, claims_published: pd.DataFrame, claims_study: pd.DataFrame
-) -> str:
+def comparison_markdown(comparison: pd.DataFrame, claims_published: pd.DataFrame, claims_study: pd.DataFrame) -> str:
     """The page of a study beside the paper: counts of verdicts, the statements, then every cell."""
     parts = [
         "# Comparison with the published table",
@@ -502,9 +498,7 @@ def _verdict_texts(evaluated: pd.DataFrame) -> pd.Series:
 
 
 def _cell_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    intervals = [
-        f"{low:+.1f} to {high:+.1f}" for low, high in zip(comparison["low"], comparison["high"], strict=True)
-    ]
+    intervals = [f"{low:+.1f} to {high:+.1f}" for low, high in zip(comparison["low"], comparison["high"], strict=True)]
     table = comparison.drop(columns=["low", "high", "flag"])
     table.insert(table.columns.get_loc("verdict"), "95 % interval", intervals)
     return table.rename(columns={"top_k": "k"})

@@ -20,5 +20,7 @@ def use(device: str, threads: int) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise InputError("compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one")
+        raise InputError(
+            "compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one"
+        )
     return torch.device("cuda" if available and device != "cpu" else "cpu")

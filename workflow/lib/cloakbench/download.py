@@ -121,6 +121,4 @@ def _fetch_once(url: str, part: Path) -> bool:
 def _refuse_page(url: str, content_type: str, head: bytes) -> None:
     start = head[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if content_type == "text/html" or start.startswith((b"<!doctype", b"<html")):
-        raise InputError(
-            f"{url}: an HTML page came instead of the file (login, quota?); use a direct link, {LOCAL}"
-        )
+        raise InputError(f"{url}: an HTML page came instead of the file (login, quota?); use a direct link, {LOCAL}")

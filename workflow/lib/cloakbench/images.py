@@ -33,9 +33,7 @@ def read_photo(path: Path | str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
             with Image.open(path) as photo:
                 if photo.width * photo.height > MAX_PIXELS:
-                    raise InputError(
-                        f"{path}: {photo.width} x {photo.height} pixels, at most {MAX_PIXELS:,} accepted"
-                    )
+                    raise InputError(f"{path}: {photo.width} x {photo.height} pixels, at most {MAX_PIXELS:,} accepted")
                 photo.load()
                 return _to_rgb(ImageOps.exif_transpose(photo))
     except InputError:

@@ -33,8 +33,13 @@ def curves(psr: pd.DataFrame, source: str, storage: str, about: Mapping) -> Figu
     sns.set_theme(style="whitegrid", context="paper")
     colours = dict(zip(targets, sns.color_palette("colorblind", len(targets)), strict=True))
     figure, axes = plt.subplots(
-        len(attacks), len(ks), figsize=(3.1 * len(ks) + 1.2, 2.6 * len(attacks) + 0.6), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
+        len(attacks),
+        len(ks),
+        figsize=(3.1 * len(ks) + 1.2, 2.6 * len(attacks) + 0.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for row, attack in zip(axes, attacks, strict=True):
         for axis, k in zip(row, ks, strict=True):
@@ -78,8 +83,11 @@ def examples(study: Path, matrix: Mapping, crops: Mapping[str, str], about: Mapp
     budgets = sorted(matrix["eps"])
     rows = [(source, attack) for source in matrix["source"] for attack in matrix["attack"]]
     figure, axes = plt.subplots(
-        len(rows), len(budgets) + 1, figsize=(1.25 * (len(budgets) + 1) + 0.6, 1.3 * len(rows) + 0.7),
-        squeeze=False, layout="constrained",
+        len(rows),
+        len(budgets) + 1,
+        figsize=(1.25 * (len(budgets) + 1) + 0.6, 1.3 * len(rows) + 0.7),
+        squeeze=False,
+        layout="constrained",
     )
     for row, (source, attack) in zip(axes, rows, strict=True):
         files = [study / "subjects" / f"{crops[source]}.npy"]

@@ -37,7 +37,9 @@ def provenance(study: Path, config: Mapping, code: Mapping[str, str]) -> dict[st
 
 def hashes(study: Path, parts: Iterable[str]) -> dict[str, str]:
     """sha256 of every file of the given parts of a results folder, by its path inside it."""
-    files = (file for part in parts for file in ([study / part] if (study / part).is_file() else (study / part).rglob("*")))
+    files = (
+        file for part in parts for file in ([study / part] if (study / part).is_file() else (study / part).rglob("*"))
+    )
     kept = (file for file in files if file.is_file() and not file.name.startswith("."))
     return {file.relative_to(study).as_posix(): sha256(file) for file in sorted(kept)}
 

@@ -29,9 +29,7 @@ def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protect
     keys = pd.MultiIndex.from_frame(faces[["source", "storage", "target", *FACE]])
     faces = faces.assign(clean_rank=clean.reindex(keys).to_numpy())
     cells = faces.groupby(CELL, sort=False)
-    return pd.DataFrame(
-        [dict(zip(CELL, cell, strict=True)) | _rates(group, k) for cell, group in cells for k in top_k]
-    )
+    return pd.DataFrame([dict(zip(CELL, cell, strict=True)) | _rates(group, k) for cell, group in cells for k in top_k])
 
 
 def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
@@ -72,7 +70,11 @@ def _refuse_damage(ranks: pd.DataFrame) -> None:
     faces = ranks.drop_duplicates(FACE).shape[0]
     short = cells[cells != faces]
     if len(short):
-        raise InputError(f"ranks: cell {dict(zip(CELL, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}")
-    odd = ranks[(ranks["rank"] < 0) | ~ranks["detected"].isin([0, 1]) | (ranks["rank"].isna() & (ranks["detected"] == 1))]
+        raise InputError(
+            f"ranks: cell {dict(zip(CELL, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}"
+        )
+    odd = ranks[
+        (ranks["rank"] < 0) | ~ranks["detected"].isin([0, 1]) | (ranks["rank"].isna() & (ranks["detected"] == 1))
+    ]
     if len(odd):
         raise InputError(f"ranks: impossible row {odd.iloc[0].to_dict()}")

@@ -179,9 +179,7 @@ def _eyes(pen: _Pen, person: Traits, shot: Traits) -> None:
         upper, lower = _arc(x, y, width, height, tilt), _arc(x, y, width, -height * 0.75, tilt)
         pen.fill(_ribbon(upper, lower), np.array((236.0, 230, 226)))
         look = np.array((x, y)) + shot.gaze * (width * 0.45, height * 0.4)
-        iris = np.clip(
-            _ellipse(*look, 0.072, 0.072), (-2, y - height), (2, y + height * 0.75)
-        )  # under the lids
+        iris = np.clip(_ellipse(*look, 0.072, 0.072), (-2, y - height), (2, y + height * 0.75))  # under the lids
         pen.fill(iris, person.iris)
         pen.fill(_ellipse(*look, 0.036, 0.036), DARK * 0.5)
         pen.fill(_ellipse(look[0] - 0.02, look[1] - 0.02, 0.012, 0.012), np.full(3, 250.0))

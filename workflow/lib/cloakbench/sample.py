@@ -94,9 +94,7 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
     return _subjects_frame(subjects), gallery
 
 
-def _examine(
-    dataset: Dataset, identity: str, seed: int, count: int, detector: Detector
-) -> Iterator[Photo]:
+def _examine(dataset: Dataset, identity: str, seed: int, count: int, detector: Detector) -> Iterator[Photo]:
     """Photos of the identity in shuffled order until `count` usable ones have come."""
     photos = dataset.photos(identity)
     order = np.random.default_rng([seed, zlib.crc32(identity.encode())]).permutation(len(photos))
