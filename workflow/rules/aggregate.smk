@@ -8,10 +8,7 @@ ABOUT = {
     "photos": config["dataset"]["photos"],
     "seed": config["seed"],
     "missed": config["detection"]["missed"],
-    "models": {
-        name: json.loads(model_facts(name, "arch", "weights", "head"))
-        for name in MODELS
-    },
+    "models": {name: json.loads(model_facts(name, "arch", "weights", "head")) for name in MODELS},
 }
 
 
@@ -83,12 +80,7 @@ rule provenance:
         code=code_version("provenance.py"),
         study=STUDY,
         config=json.dumps(config, sort_keys=True),
-        scripts=json.dumps(
-            {
-                path.name: code_version(path.name)
-                for path in sorted(SCRIPTS.glob("*.py"))
-            }
-        ),
+        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
     shell:
         "{RUN} {SCRIPTS}/provenance.py --study {params.study:q} --config {params.config:q} "
         "--code {params.scripts:q} --output {output.provenance:q} --log {log:q}"

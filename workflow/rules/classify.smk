@@ -16,15 +16,11 @@ rule classify:
         gpu=GPU,
     params:
         code=code_version("classify.py"),
-        model=lambda wildcards: model_facts(
-            wildcards.target, "arch", "head", "mean", "std"
-        ),
+        model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
         crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
         missed=config["detection"]["missed"],
         cell=lambda wildcards: json.dumps(dict(wildcards.items())),
-        gallery=lambda wildcards, input: (
-            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
-        ),
+        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
     shell:
         "{RUN} {SCRIPTS}/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "

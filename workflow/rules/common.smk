@@ -11,15 +11,11 @@ SCRIPTS = ROOT / "scripts"
 RUN = "python -S -m cloakbench.warm"  # plain `python` does the same, some seconds later
 
 # an environment that does not have the package installed (conda, a cluster node) finds it here
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")])
-)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
-COMPUTE = "--device {} --threads {threads} --batch {batch}".format(
-    config["compute"]["device"], **config["compute"]
-)
+COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 
 
@@ -59,14 +55,8 @@ def imported_modules(source):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update(
-                [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            )
-    own = (
-        LIBRARY / f"{name.replace('.', '/')}.py"
-        for name in names
-        if name.startswith("cloakbench")
-    )
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
     return sorted(path for path in own if path.is_file())
 
 

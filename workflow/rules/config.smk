@@ -27,9 +27,7 @@ def fill_and_check(config):
         )
         if fault.validator == "additionalProperties":
             require(False, f"{where}: {message}", fault.schema["properties"])
-        refuse(
-            f"{where}: {message}; {fault.schema.get('description', '')}".rstrip("; ")
-        )
+        refuse(f"{where}: {message}; {fault.schema.get('description', '')}".rstrip("; "))
 
 
 def check(config):
@@ -103,8 +101,4 @@ CROPS = sorted({config["models"][model]["crop"] for model in MODELS})
 TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
-PHOTOS = (
-    f"{STUDY}/photos"
-    if config["dataset"]["loader"] == "synthetic"
-    else config["dataset"]["root"]
-)
+PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]

@@ -12,11 +12,7 @@ def clean_faces(wildcards):
 
 def path_start(wildcards):
     eps = smaller_budget(wildcards.eps)
-    return (
-        f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy"
-        if eps
-        else clean_faces(wildcards)
-    )
+    return f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy" if eps else clean_faces(wildcards)
 
 
 rule path:
@@ -37,14 +33,10 @@ rule path:
         gpu=GPU,
     params:
         code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(
-            wildcards.source, "arch", "head", "mean", "std"
-        ),
+        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
-        gallery=lambda wildcards, input: (
-            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
-        ),
+        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
@@ -69,13 +61,9 @@ rule craft:
         gpu=GPU,
     params:
         code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(
-            wildcards.source, "arch", "head", "mean", "std"
-        ),
+        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        gallery=lambda wildcards, input: (
-            f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
-        ),
+        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "

@@ -15,9 +15,7 @@ rule enrol:
         gpu=GPU,
     params:
         code=code_version("enrol.py"),
-        model=lambda wildcards: model_facts(
-            wildcards.model, "arch", "head", "mean", "std"
-        ),
+        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
     shell:
         "{RUN} {SCRIPTS}/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
         "--model {params.model:q} --output {output.gallery:q} {COMPUTE} --log {log:q}"

@@ -1,10 +1,6 @@
 FIGURES = [
     f"{STUDY}/figures/examples.png",
-    *expand(
-        f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
-        source=MATRIX["source"],
-        storage=MATRIX["storage"],
-    ),
+    *expand(f"{STUDY}/figures/psr_{{source}}_{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
 ]
 
 
@@ -17,11 +13,7 @@ rule curves:
             f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
             caption="../report/curves.rst",
             category="Figures",
-            labels={
-                "figure": "PSR against budget",
-                "source": "{source}",
-                "storage": "{storage}",
-            },
+            labels={"figure": "PSR against budget", "source": "{source}", "storage": "{storage}"},
         ),
         pdf=f"{STUDY}/figures/psr_{{source}}_{{storage}}.pdf",
     log:
@@ -40,19 +32,13 @@ rule examples:
     """One subject's faces by source, attack and budget, as the paper's Figure 2."""
     input:
         clean=[f"{STUDY}/subjects/{crop_of(source)}.npy" for source in MATRIX["source"]],
-        crafted=expand(
-            f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX
-        ),
+        crafted=expand(f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX),
     output:
         png=report(
             f"{STUDY}/figures/examples.png",
             caption="../report/examples.rst",
             category="Figures",
-            labels={
-                "figure": "Example faces",
-                "source": "all",
-                "storage": "before storage",
-            },
+            labels={"figure": "Example faces", "source": "all", "storage": "before storage"},
         ),
     log:
         f"{LOGS}/examples.log",

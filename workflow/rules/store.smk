@@ -2,9 +2,7 @@ def crafted_faces(wildcards):
     """The clean baseline is stored, re-detected and classified like every other cell."""
     if wildcards.attack == "clean":
         return clean_faces(wildcards)
-    return (
-        f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
-    )
+    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
 
 
 rule store:

@@ -18,7 +18,7 @@ TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | dict.fro
 
 
 def cells(matrix: Mapping) -> Iterator[tuple]:
-    """The clean baseline of each source, storage and target, then the grid, as (source, attack, eps, storage, target)."""
+    """The clean baseline of each source, storage and target, then the grid; a cell has the order of KEYS."""
     for source, storage, target in product(matrix["source"], matrix["storage"], matrix["target"]):
         yield source, "clean", 0, storage, target
     budgets = sorted(matrix["eps"])

@@ -88,8 +88,8 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
     gallery = _enrolment_frame(enrolment)
     if wanted.enrol and gallery["identity"].nunique() <= wanted.classes:
         raise InputError(
-            f"{dataset.root}: {gallery['identity'].nunique()} identities are enrolled, too few for top-{wanted.classes}: "
-            f"lower top_k or add identities with {wanted.enrol} usable photos"
+            f"{dataset.root}: {gallery['identity'].nunique()} identities are enrolled, too few for "
+            f"top-{wanted.classes}: lower top_k or add identities with {wanted.enrol} usable photos"
         )
     return _subjects_frame(subjects), gallery
 

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SLOW_IMPORTS = ["pandas", "torch", "torchvision", "timm.models.resnet", "facenet_pytorch", "safetensors.torch", "tqdm"]
@@ -96,7 +97,7 @@ def _start(address: Path) -> socket.socket | None:
 
 def submit(connection: socket.socket, command: list[str]) -> int:
     """Hand the job over with this process's streams and wait for its exit status."""
-    job = json.dumps({"command": command, "cwd": os.getcwd(), "environment": dict(os.environ)}).encode()
+    job = json.dumps({"command": command, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
     socket.send_fds(connection, [LENGTH.pack(len(job))], [0, 1, 2])
     connection.sendall(job)
     answer = connection.recv(LENGTH.size)
@@ -156,10 +157,8 @@ def _watch(connection: socket.socket) -> int:
         if not select.select([done], [], [], GRACE)[0]:
             os.killpg(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
+    with suppress(OSError):  # nobody waits for it any more
         connection.sendall(LENGTH.pack(status if status >= 0 else 128 - status))
-    except OSError:
-        pass
     return 0
 
 
