@@ -9,23 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cloakbench.claims import CLAIMS, EVALUATED, Claim, evaluate
 from cloakbench.comparison import (
     CELL,
-    CLAIMS,
     COMPARED,
-    EVALUATED,
     GRID,
-    Claim,
     at_least,
     at_most,
     compare,
-    comparison_markdown,
     covers,
-    evaluate,
     missing,
     ordered,
     read_published,
 )
+from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
 
 TABLE = Path(__file__).parents[1] / "workflow" / "reference" / "table1.csv"

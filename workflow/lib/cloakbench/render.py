@@ -45,15 +45,15 @@ def _person(rng: np.random.Generator) -> Traits:
     u, tone = rng.uniform, rng.uniform(0, len(SKINS) - 1)
     skin = np.array([np.interp(tone, range(len(SKINS)), channel) for channel in zip(*SKINS, strict=True)])
     return Traits(
-        skin=skin + rng.normal(0, 6) + rng.normal(0, 3, 3),
+        skin=skin + rng.normal(0, 6) + rng.normal(0, 4, 3),
         hair=np.array(HAIRS[rng.integers(len(HAIRS))]) * u(0.75, 1.2),
-        iris=np.array(IRISES[rng.integers(len(IRISES))]) * u(0.8, 1.2), cloth=u(20, 235, 3),
-        width=u(0.68, 0.82), jaw=u(0.68, 0.95), chin=u(1.7, 2.6), ears=u(0.12, 0.2),
-        eye_x=u(0.28, 0.35), eye_y=u(-0.18, -0.08), eye_w=u(0.12, 0.16), eye_h=u(0.055, 0.085),
-        slant=u(-0.2, 0.2),
-        brow_y=u(0.15, 0.23), brow_h=u(0.025, 0.06), brow_w=u(0.16, 0.22), brow_arch=u(0, 0.06),
-        brow_tilt=u(-0.2, 0.2), nose_y=u(0.22, 0.32), nose_w=u(0.1, 0.17), nose_bulb=u(0.03, 0.07),
-        mouth_y=u(0.52, 0.6), mouth_w=u(0.2, 0.3), lip=u(0.035, 0.075), lip_red=u(0.15, 0.6),
+        iris=np.array(IRISES[rng.integers(len(IRISES))]) * u(0.7, 1.4), cloth=u(20, 235, 3),
+        width=u(0.66, 0.84), jaw=u(0.64, 0.97), chin=u(1.7, 2.6), ears=u(0.12, 0.2),
+        eye_x=u(0.265, 0.36), eye_y=u(-0.2, -0.06), eye_w=u(0.11, 0.165), eye_h=u(0.05, 0.095),
+        slant=u(-0.35, 0.35),
+        brow_y=u(0.14, 0.25), brow_h=u(0.02, 0.08), brow_w=u(0.14, 0.23), brow_arch=u(-0.01, 0.08),
+        brow_tilt=u(-0.3, 0.3), nose_y=u(0.18, 0.34), nose_w=u(0.08, 0.19), nose_bulb=u(0.02, 0.09),
+        mouth_y=u(0.5, 0.63), mouth_w=u(0.17, 0.33), lip=u(0.025, 0.085), lip_red=u(0.1, 0.75),
         hairline=u(-0.8, -0.55), volume=u(0.06, 0.24),
         length=rng.choice((-0.4, 0.1, 0.8, 1.5)) + u(-0.2, 0.2),
         parting=u(-0.5, 0.5), fringe=u(0, 0.12), bald=u() < 0.06,

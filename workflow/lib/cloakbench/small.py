@@ -48,14 +48,14 @@ def _bottlenecks(classes: int, **block_args: str) -> nn.Module:
 
     network = ResNet(
         Bottleneck,
-        layers=(2, 2, 2, 1),
+        layers=(1, 2, 2, 1),
         channels=(16, 32, 48, 80),
-        stem_width=16,
+        stem_width=12,
         stem_type="deep",
         num_classes=classes,
         block_args=block_args,
     )
-    network.conv1 = nn.Conv2d(3, 32, 7, stride=4, padding=3, bias=False)
+    network.conv1 = nn.Conv2d(3, 24, 7, stride=4, padding=3, bias=False)
     return network
 
 

@@ -18,7 +18,7 @@ PEAK_RATE = 4e-3  # learning rate of AdamW at the top of the one-cycle schedule
 WEIGHT_DECAY = 0.05
 SMOOTHING = 0.1  # label smoothing
 EDGE = 0.14  # largest share of the crop by which an edge of the second crop moves inwards
-GROWTH = ((0.65, 0.5), (1.0, 1.0))
+GROWTH = ((0.65, 0.5), (1.0, 1.0))  # until this share of the epochs, faces of this share of the size
 Grey = float | tuple[float, float, float]
 
 
@@ -37,42 +37,53 @@ def train(
     std: Grey,
     seed: int,
     device: torch.device | str,
-    epochs: int = 30,
+    epochs: int = 20,
     progress: str | None = None,
 ) -> None:
     """Train in place, and leave the network in eval mode with frozen parameters.
 
     faces: (M, H, W, 3) uint8 crops; labels: (M,) class indices; mean and std: grey levels, one or one a channel,
-    the network sees (face - mean) / std. AdamW on smoothed cross-entropy with a one-cycle rate; small faces first,
-    which costs a quarter and finds the same features. `progress` names the bar on stderr; None shows none.
+    the network sees (face - mean) / std. AdamW on smoothed cross-entropy with a one-cycle rate; small faces
+    first, which cost a quarter and teach the same features. `progress` names the bar on stderr; None shows none.
     Raises InputError where faces and labels do not belong together.
     """
-    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8 or labels.shape != faces.shape[:1]:
-        raise InputError(
-            f"training needs (M, H, W, 3) uint8 faces and M labels, got {faces.shape} {faces.dtype} and {labels.shape}"
-        )
-    rng, classes = np.random.default_rng(seed), torch.from_numpy(labels).long()
+    _check(faces, labels)
+    rng, truths = np.random.default_rng(seed), torch.from_numpy(labels).long()
     middle, spread = (torch.as_tensor(grey, dtype=torch.float32).reshape(-1, 1, 1) for grey in (mean, std))
     network.to(device, memory_format=torch.channels_last).train().requires_grad_(True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
-    batches = -(-len(faces) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, epochs * batches, pct_start=0.2)
+    steps = epochs * len(_batches(len(faces), np.random.default_rng(0)))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, steps, pct_start=0.2)
     bar = tqdm(range(epochs), desc=progress, disable=progress is None, mininterval=1)
     for epoch in bar:
-        loss_sum, hits = 0.0, 0
+        loss, hits, size = 0.0, 0, _size(faces.shape[1], epoch / epochs)
         for chosen in _batches(len(faces), rng):
-            size = _size(faces.shape[1], epoch / epochs)
             batch = (torch.from_numpy(augment(faces[chosen], size, rng)) - middle) / spread
-            truth = classes[chosen].to(device)
-            logits = network(batch.to(device, memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits, truth, label_smoothing=SMOOTHING)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            batch = batch.to(device, memory_format=torch.channels_last)
+            batch_loss, batch_hits = _step(network, batch, truths[chosen].to(device), optimiser)
             schedule.step()
-            loss_sum, hits = loss_sum + loss.item() * len(chosen), hits + int((logits.argmax(1) == truth).sum())
-        bar.set_postfix(loss=f"{loss_sum / len(faces):.3f}", accuracy=f"{hits / len(faces):.3f}")
+            loss, hits = loss + batch_loss, hits + batch_hits
+        bar.set_postfix(loss=f"{loss / len(faces):.3f}", accuracy=f"{hits / len(faces):.3f}")
     network.eval().requires_grad_(False)
+
+
+def _check(faces: np.ndarray, labels: np.ndarray) -> None:
+    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
+        raise InputError(f"training faces are {faces.shape} {faces.dtype}: (M, H, W, 3) uint8 accepted")
+    if labels.shape != faces.shape[:1] or len(labels) < 2:
+        raise InputError(f"training labels are {labels.shape}: one for each of {len(faces)} faces, 2 at least")
+
+
+def _step(
+    network: nn.Module, batch: torch.Tensor, truth: torch.Tensor, optimiser: torch.optim.Optimizer
+) -> tuple[float, int]:
+    """One descent step: the summed loss of the batch and how many faces were recognised."""
+    logits = network(batch)
+    loss = functional.cross_entropy(logits, truth, label_smoothing=SMOOTHING)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item() * len(truth), int((logits.argmax(1) == truth).sum())
 
 
 def _batches(count: int, rng: np.random.Generator) -> list[np.ndarray]:

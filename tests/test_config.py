@@ -1,0 +1,94 @@
+"""What a user can get wrong in a config: one line that names the key and what would do, before any work."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from cloakbench.architectures import ARCHITECTURES, find
+from cloakbench.attacks import FAMILIES, GOALS
+from cloakbench.datasets import LOADERS
+from cloakbench.images import SUBSAMPLING, SUFFIX
+from cloakbench.small import SMALL
+from conftest import ROOT, TOY, job_counts, snakemake
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+WRONG = {
+    "seeed: 1": ["'seeed' was unexpected", "known:", "seed"],
+    "matrix: {epz: [4]}": ["matrix", "'epz' was unexpected", "eps"],
+    "matrix: {eps: [0]}": ["matrix.eps[0]", "0 is less than the minimum of 1"],
+    "matrix: {eps: [-4]}": ["matrix.eps[0]", "-4 is less than the minimum"],
+    "matrix: {eps: [256]}": ["matrix.eps[0]", "256 is greater than the maximum of 255"],
+    "matrix: {eps: [4, 4]}": ["matrix.eps", "non-unique"],
+    "matrix: {eps: [4.5]}": ["matrix.eps[0]", "integer"],
+    "matrix: {source: [facenett]}": ["matrix.source: 'facenett'", "known:", "facenet, resnet50"],
+    "matrix: {target: [x]}": ["matrix.target: 'x'", "known:"],
+    "matrix: {attack: [pgd]}": ["matrix.attack: 'pgd'", "known: bim, illc"],
+    "matrix: {attack: [clean]}": ["matrix.attack: 'clean'", "known:"],
+    "matrix: {storage: [gif]}": ["matrix.storage: 'gif'", "known: jpeg75"],
+    "models: {facenet: {crop: tihgt}}": ["models.facenet.crop: 'tihgt'", "known: loose224, tight160"],
+    "models: {facenet: {arch: vgg}}": ["models.facenet.arch: 'vgg'", "inception_resnet_v1"],
+    "models: {facenet: {weights: nowhere.pt}}": ["models.facenet.weights: no file 'nowhere.pt'"],
+    "models: {facenet: {weights: 'https://example.org/a.pt'}}": ["models.facenet.sha256: missing"],
+    "models: {facenet: {head: gallery}}": ["models.facenet.head"],
+    "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
+    "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
+    "crops: {tight160: {size: 160, short_side: 150}}": ["crops.tight160: short_side 150 is below size 160"],
+    "dataset: {loader: lwf}": ["dataset.loader: 'lwf'", "folder"],
+    "dataset: {loader: folder}": ["dataset.root", "<root>/<identity>/<photo>"],
+    "dataset: {loader: folder, root: /no/where}": ["dataset.root: no folder '/no/where'"],
+    "study: ../elsewhere": ["study", "../elsewhere"],
+    "detection: {missed: ignored}": ["detection.missed", "whole_crop"],
+    "compute: {device: tpu}": ["compute.device", "cuda"],
+    "top_k: [0]": ["top_k[0]", "minimum"],
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(text)
+    run = snakemake(tmp_path, "-n", "--configfile", tmp_path / "wrong.yaml")
+    assert run.returncode != 0
+    message = run.stderr.splitlines()[-1]
+    assert message.startswith("cloakbench: config: ")
+    for part in WRONG[text]:
+        assert part in message
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_default_study_is_the_papers_grid(tmp_path):
+    counts = job_counts(snakemake(tmp_path, "-n").stdout)
+    cells = 3 * 2 * 6
+    assert counts["craft"] == counts["path"] == cells
+    assert counts["store"] == counts["redetect"] == cells + 3  # clean ones
+    assert counts["classify"] == 3 * (cells + 3)
+
+
+def test_the_schema_and_the_registries_name_the_same_things():
+    model = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
+    arch = model["arch"]["anyOf"][0]["enum"]
+    assert set(arch) >= {*ARCHITECTURES, *SMALL}
+    assert all(find(name) for name in ARCHITECTURES)
+    attack = SCHEMA["properties"]["attacks"]["additionalProperties"]["properties"]
+    assert set(attack["family"]["enum"]) == set(FAMILIES)
+    assert set(attack["goal"]["enum"]) == set(GOALS)
+    storage = SCHEMA["properties"]["storages"]["additionalProperties"]["properties"]
+    assert set(storage["format"]["enum"]) == set(SUFFIX)
+    assert set(storage["subsampling"]["enum"]) == set(SUBSAMPLING)
+    assert set(SCHEMA["properties"]["dataset"]["properties"]["loader"]["enum"]) <= set(LOADERS)
+
+
+def test_every_key_is_described():
+    def undescribed(schema, path):
+        for key, part in schema.get("properties", {}).items():
+            if "properties" in part:
+                yield from undescribed(part, f"{path}.{key}")
+            elif "description" not in part and "$ref" not in part and "enum" not in part:
+                yield f"{path}.{key}"
+
+    assert list(undescribed(SCHEMA, "")) == []
+
+
+def test_lint_finds_nothing(tmp_path):
+    run = snakemake(tmp_path, "--lint", "--configfile", TOY)
+    assert run.returncode == 0, run.stdout + run.stderr

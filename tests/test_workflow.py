@@ -1,0 +1,191 @@
+"""The workflow as a user runs it: a toy study through every stage, what reruns, and the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import ROOT, TOY, job_counts, snakemake
+
+TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
+CELLS = ["source", "attack", "eps", "storage", "target"]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("toy")
+    run = snakemake(directory, "--cores", 2, "--configfile", TOY)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the project in which every file is newer than any result."""
+    copy = tmp_path_factory.mktemp("checkout") / "cloakbench"
+    unwanted = shutil.ignore_patterns(".*", "results", "logs", "__pycache__")
+    return Path(shutil.copytree(ROOT, copy, ignore=unwanted, copy_function=shutil.copyfile))
+
+
+def would_run(toy, *arguments, root=ROOT) -> dict[str, int]:
+    run = snakemake(toy, "-n", "--configfile", TOY, *arguments, root=root)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return job_counts(run.stdout)
+
+
+def digests(directory: Path, *patterns: str) -> dict[str, str]:
+    files = [file for pattern in patterns for file in sorted(directory.glob(pattern)) if file.is_file()]
+    return {str(file.relative_to(directory)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_a_finished_study_reruns_nothing(toy):
+    assert would_run(toy) == {}
+
+
+def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
+    assert would_run(toy, root=checkout) == {}
+
+
+ALL_CELLS = {"store": 10, "redetect": 10, "classify": 20} | TABLES
+CRAFT = {"path": 8, "craft": 8, "examples": 1}
+EDITS = {
+    "ranking.py": {"classify": 20} | TABLES,
+    "plots.py": {"curves": 2, "examples": 1},
+    "attacks.py": CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
+    "psr.py": TABLES,
+    "store.py": ALL_CELLS,
+    "enrol.py": {},  # no gallery in this study
+    "render.py": {"render": 1, "sample": 1, "crop": 4, "train": 3} | CRAFT | ALL_CELLS,
+}
+
+
+@pytest.mark.parametrize("module", EDITS)
+def test_an_edited_module_reruns_exactly_what_uses_it(toy, checkout, module):
+    path = checkout / "workflow/lib/cloakbench" / module
+    original = path.read_text()
+    path.write_text(original + "\n# edited\n")
+    try:
+        assert would_run(toy, root=checkout) == EDITS[module]
+    finally:
+        path.write_text(original)
+
+
+CHANGES = {
+    "top_k: [1, 2]": TABLES,
+    "detection: {missed: drop}": {"classify": 20} | TABLES,
+    "attacks: {illc: {step_size: 2}}": {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
+    | TABLES,
+    "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
+    # a budget between two others is one more link of the path: the larger one follows it, the smaller one stays
+    "matrix: {eps: [2, 3, 5]}": {"path": 8, "craft": 8, "examples": 1, "store": 8, "redetect": 8, "classify": 16}
+    | TABLES,
+    "matrix: {eps: [2, 5, 7]}": {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
+    | TABLES,
+    "matrix: {eps: [2]}": TABLES | {"examples": 1},
+    "models: {senet50: {std: 2}}": {"train": 1, "classify": 10} | TABLES,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_setting_reruns_exactly_what_depends_on_it(toy, change, tmp_path):
+    (tmp_path / "change.yaml").write_text(change)
+    assert would_run(toy, tmp_path / "change.yaml") == CHANGES[change]
+
+
+def test_one_cell_is_redone_alone(toy):
+    """And what depends on it; the bytes do not change."""
+    study = toy / "results/toy"
+    cell = "results/toy/crafted/facenet/bim/eps2.npy"
+    once = {"craft": 1, "store": 1, "redetect": 1, "classify": 2, "examples": 1} | TABLES
+    assert would_run(toy, "--forcerun", cell) == once
+    before = digests(study, "crafted/**/*", "stored/**/*", "ranks/**/*", "*.csv")
+    run = snakemake(toy, "--cores", 2, "--configfile", TOY, "--forcerun", cell)
+    assert run.returncode == 0, run.stderr
+    assert digests(study, "crafted/**/*", "stored/**/*", "ranks/**/*", "*.csv") == before
+    (study / "ranks/facenet/bim/eps2/jpeg75/senet50.csv").unlink()
+    assert would_run(toy) == {"classify": 1} | TABLES
+    assert snakemake(toy, "--cores", 2, "--configfile", TOY).returncode == 0
+    assert digests(study, "crafted/**/*", "stored/**/*", "ranks/**/*", "*.csv") == before
+
+
+def test_the_same_config_gives_the_same_bytes_on_one_core(toy, tmp_path):
+    run = snakemake(tmp_path, "--cores", 1, "--configfile", TOY)
+    assert run.returncode == 0, run.stdout + run.stderr
+    patterns = ["*.csv", "table1.*", *(f"{part}/**/*" for part in ("weights", "crafted", "stored", "ranks", "figures"))]
+    found = digests(tmp_path / "results/toy", *patterns)
+    assert found == digests(toy / "results/toy", *patterns) and len(found) > 60
+
+
+def test_psr_follows_from_the_ranks_files(toy):
+    study = toy / "results/toy"
+    psr = pd.read_csv(study / "psr.csv")
+    assert set(zip(psr["attack"], psr["eps"], strict=True)) == {
+        ("clean", 0),
+        ("bim", 2),
+        ("bim", 5),
+        ("illc", 2),
+        ("illc", 5),
+    }
+    for row in psr.itertuples():
+        file = f"ranks/{row.source}/{row.attack}/eps{row.eps}/{row.storage}/{row.target}.csv"
+        faces = pd.read_csv(study / file)
+        assert list(faces) == ["subject", "photo", *CELLS, "detected", "rank", "label", "predicted"]
+        recognised = sum(1 for rank in faces["rank"] if rank < row.top_k)
+        assert (row.n, row.detected, row.recognised) == (3, faces["detected"].sum(), recognised)
+        assert row.psr == pytest.approx(100 - 100 / 3 * recognised)
+
+
+def test_crafted_faces_obey_their_budget(toy):
+    study = toy / "results/toy"
+    crops = {"facenet": "tight160", "resnet50": "loose224"}
+    for file in (study / "crafted").rglob("*.npy"):
+        source, _, eps = file.relative_to(study / "crafted").with_suffix("").parts
+        moved = np.load(file).astype(int) - np.load(study / f"subjects/{crops[source]}.npy")
+        assert np.load(file).dtype == np.uint8 and 0 < np.abs(moved).max() <= int(eps[3:])
+
+
+def test_tables_name_their_study(toy):
+    study = toy / "results/toy"
+    markdown, latex = (study / "table1.md").read_text(), (study / "table1.tex").read_text()
+    for text in (markdown, latex):
+        assert "synthetic faces" in text and "N = 3" in text and "seed 0" in text and "counts as protected" in text
+    table = pd.read_csv(study / "table1.csv")
+    assert list(table)[:3] == ["source", "attack", "eps"] and "senet50 top-3" in table and len(table) == 10
+
+
+def test_provenance_hashes_what_is_there(toy):
+    study = toy / "results/toy"
+    facts = json.loads((study / "provenance.json").read_text())
+    assert facts["config"]["study"] == "toy" and "torch" in facts["versions"]
+    assert facts["files"]["psr.csv"] == hashlib.sha256((study / "psr.csv").read_bytes()).hexdigest()
+    assert "crafted/facenet/bim/eps2.npy" in facts["files"] and facts["weights"]["senet50"]["classes"] == 8
+
+
+def test_every_job_leaves_a_log(toy):
+    logs = toy / "logs/toy"
+    assert "train: 100%" in (logs / "train/facenet.log").read_text()
+    assert "eps 5: 100%" in (logs / "craft/facenet/bim/eps5.log").read_text()
+    assert "peak memory" in (logs / "craft/facenet/bim/eps5.log").read_text()
+
+
+def test_the_report_is_made(toy):
+    run = snakemake(toy, "--configfile", TOY, "--report", toy / "report.html")
+    assert run.returncode == 0, run.stderr
+    html = (toy / "report.html").read_text()
+    assert "PSR against budget" in html and "Example faces" in html and "Table 1" in html
+
+
+def test_a_job_that_fails_says_why_in_one_line(toy, tmp_path):
+    shutil.copytree(toy / "results", tmp_path / "results")
+    shutil.copytree(toy / ".snakemake", tmp_path / ".snakemake")
+    next((tmp_path / "results/toy/stored/facenet/bim/eps2/jpeg75").iterdir()).write_bytes(b"garbage")
+    run = snakemake(tmp_path, "--cores", 1, "--configfile", TOY, "--forcerun", "redetect")
+    assert run.returncode != 0
+    line = next(line for line in run.stderr.splitlines() if line.startswith("cloakbench redetect: error:"))
+    assert "changed since it was stored" in line and "logs/toy/redetect/facenet/bim/eps2/jpeg75.log" in line
