@@ -16,13 +16,16 @@ include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/enrol.smk"
+include: "workflow/rules/gate.smk"
 include: "workflow/rules/craft.smk"
 include: "workflow/rules/store.smk"
 include: "workflow/rules/redetect.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -33,4 +36,5 @@ rule all:
         rules.aggregate.output,
         rules.table.output,
         rules.provenance.output,
+        rules.compare.output if COMPARED else [],
         FIGURES,

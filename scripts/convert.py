@@ -8,14 +8,23 @@ from cloakbench import command
 
 def main(options):
     from cloakbench.convert import convert
+    from cloakbench.datasets import LOADERS, read_classes
 
-    convert(options.checkpoint, options.model, options.sha256, options.output)
+    classes = ()
+    if options.classes:
+        classes = read_classes(options.classes)
+    elif options.loader:
+        classes = LOADERS[options.loader](options.root).classes
+    convert(options.checkpoint, options.model, options.digest, classes, options.output)
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--checkpoint", type=Path, required=True)
-    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head")
-    arguments.add_argument("--sha256", required=True, help="what the file hashes to, or any")
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, member")
+    arguments.add_argument("--digest", required=True, help="the file's sha256 or md5, or any")
+    arguments.add_argument("--classes", type=Path, help="list of the head's identities in the order of its units")
+    arguments.add_argument("--loader", help="of the data set that the head was trained on, instead of a list")
+    arguments.add_argument("--root", type=Path, help="of that data set")
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

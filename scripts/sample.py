@@ -12,7 +12,7 @@ def main(options):
     from cloakbench.files import write_text
     from cloakbench.sample import Wanted, draw
 
-    dataset = LOADERS[options.loader](options.root)
+    dataset = LOADERS[options.loader](options.root, **({"split": options.split} if options.split else {}))
     detector = Detector(devices.use(options.device, options.threads))
     wanted = Wanted(options.subjects, options.photos, options.enrol, options.min_classes)
     subjects, enrolment = draw(dataset, wanted, options.seed, detector)
@@ -24,6 +24,7 @@ if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--root", type=Path, required=True)
     arguments.add_argument("--loader", required=True)
+    arguments.add_argument("--split", choices=["train", "test"], help="of VGGFace2")
     arguments.add_argument("--subjects", type=int, required=True, help="N")
     arguments.add_argument("--photos", type=int, required=True, help="attacked photos a subject")
     arguments.add_argument("--enrol", type=int, required=True, help="enrolled photos an identity")

@@ -80,7 +80,7 @@ def test_crafted_faces_stay_within_the_budget(recogniser, faces, labels, name):
 def test_iterates_are_whole_grey_levels(recogniser, faces, labels, name):
     attack, clean = attacks.attack(**ATTACKS[name]), to_tensor(faces)
     aims = attack.aims(recogniser, clean, torch.tensor(labels))
-    x = attack.walk(recogniser, clean, clean, aims, eps=8, steps=attacks.iterations(8))
+    x = attack.walk(recogniser, clean, clean, aims, eps=8, steps=range(attacks.iterations(8)))
     assert torch.equal(x, x.round()) and x.min() >= 0 and x.max() <= 255
     np.testing.assert_array_equal(to_tensor(to_faces(x)), x)
 

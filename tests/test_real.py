@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pandas as pd
 
 from conftest import REAL, ROOT, needs_real, snakemake
@@ -12,7 +10,7 @@ from conftest import REAL, ROOT, needs_real, snakemake
 @needs_real
 def test_the_study_on_real_photographs(tmp_path):
     """Few subjects of many: clean faces are recognised, white-box BIM protects, ILLC at eps 4 protects less."""
-    os.symlink(REAL / "weights", tmp_path / "weights")
+    (tmp_path / "weights").symlink_to(REAL / "weights")
     dataset = f"dataset: {{root: {REAL / 'lfw62x20'}, subjects: 6, enrol: 4}}"
     (tmp_path / "small.yaml").write_text(f"study: real\nmatrix: {{eps: [4, 8]}}\n{dataset}\n")
     study = ROOT / "workflow/studies/lfw.yaml"

@@ -20,7 +20,7 @@ rule classify:
         crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
         missed=config["detection"]["missed"],
         cell=lambda wildcards: json.dumps(dict(wildcards.items())),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+        gallery=gallery_option,
     shell:
         "{RUN} {SCRIPTS}/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "

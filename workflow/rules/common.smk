@@ -3,6 +3,7 @@ import ast
 import hashlib
 import json
 import os
+import shlex
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -62,7 +63,8 @@ def imported_modules(source):
 
 def model_facts(name, *keys):
     """What a job has to know of a recogniser, as JSON."""
-    return json.dumps({key: config["models"][name][key] for key in keys})
+    model = config["models"][name]
+    return json.dumps({key: model[key] for key in keys if key in model})
 
 
 def model_files(name):
@@ -71,6 +73,11 @@ def model_files(name):
     if config["models"][name]["head"] == "gallery":
         files["gallery"] = f"{STUDY}/galleries/{name}.safetensors"
     return files
+
+
+def gallery_option(wildcards, input):
+    """The option that hands a script the recogniser's gallery, if it has one."""
+    return f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
 
 
 def crop_of(model):

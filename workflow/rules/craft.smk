@@ -22,6 +22,7 @@ rule path:
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
         start=path_start,
+        passed=PASSED,
     output:
         crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}.npy",
     log:
@@ -36,7 +37,7 @@ rule path:
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+        gallery=gallery_option,
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
@@ -63,7 +64,7 @@ rule craft:
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        gallery=lambda wildcards, input: f"--gallery {input.gallery}" if "gallery" in input.keys() else "",
+        gallery=gallery_option,
     shell:
         "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "

@@ -16,13 +16,14 @@ rule sample:
         code=code_version("sample.py"),
         root=PHOTOS,
         loader=config["dataset"]["loader"],
+        split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
         subjects=config["dataset"]["subjects"],
         photos=config["dataset"]["photos"],
         enrol=ENROL,
         classes=max(config["top_k"]),
         seed=config["seed"],
     shell:
-        "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} --subjects {params.subjects} "
+        "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
         "--photos {params.photos} --enrol {params.enrol} --min-classes {params.classes} --seed {params.seed} "
         "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {COMPUTE} --log {log:q}"
 

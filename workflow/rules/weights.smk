@@ -24,10 +24,20 @@ rule train:
         "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {COMPUTE} --log {log:q}"
 
 
+def class_list(wildcards):
+    """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
+    model, dataset = config["models"][wildcards.model], config["dataset"]
+    if model["head"] == "gallery":
+        return ""
+    if "classes" in model:
+        return f"--classes {shlex.quote(model['classes'])}"
+    return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
+
+
 rule convert:
     """Check a checkpoint's hash and shapes and bring it into the form and naming that every job reads."""
     input:
-        lambda wildcards: config["models"][wildcards.model]["weights"],
+        checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
     log:
@@ -39,8 +49,9 @@ rule convert:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("convert.py"),
-        model=lambda wildcards: model_facts(wildcards.model, "arch", "head"),
-        sha256=lambda wildcards: config["models"][wildcards.model].get("sha256", "any"),
+        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "member"),
+        digest=lambda wildcards: digest_of(wildcards.model) or "any",
+        classes=class_list,
     shell:
-        "{RUN} {SCRIPTS}/convert.py --checkpoint {input:q} --model {params.model:q} --sha256 {params.sha256} "
-        "--output {output.weights:q} --log {log:q}"
+        "{RUN} {SCRIPTS}/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
+        "--digest {params.digest} {params.classes} --output {output.weights:q} --log {log:q}"

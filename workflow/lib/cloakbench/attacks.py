@@ -5,7 +5,7 @@ Grey levels throughout: faces are float32 tensors (N, 3, H, W) that hold whole n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,12 +69,12 @@ class IterativeSign:
             return self.goal.classes(model(clean), labels)
 
     def walk(
-        self, model: Model, start: torch.Tensor, clean: torch.Tensor, aims: torch.Tensor, eps: int, steps: int
+        self, model: Model, start: torch.Tensor, clean: torch.Tensor, aims: torch.Tensor, eps: int, steps: Iterable
     ) -> torch.Tensor:
-        """`steps` iterations from `start` within eps of `clean`."""
+        """One iteration for each of `steps`, from `start`, within eps of `clean`."""
         lowest, highest = (clean - eps).clamp(min=0), (clean + eps).clamp(max=255)
         x = start
-        for _ in range(steps):
+        for _ in steps:
             step = self.goal.direction * self.step_size * input_gradient(model, x, aims).sign()
             x = torch.clamp(x + step, lowest, highest)
         return x

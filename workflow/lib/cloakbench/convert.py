@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
 
 from cloakbench.architectures import ARCHITECTURES, find, outputs_of
 from cloakbench.checkpoints import read_checkpoint
 from cloakbench.errors import InputError
-from cloakbench.files import sha256
 from cloakbench.models import save_tensors
 
 
-def convert(checkpoint: Path, model: Mapping, digest: str, output: Path) -> None:
-    """Write the weights of a config entry (`arch`, `head`) to `output`, with where they came from.
+def convert(checkpoint: Path, model: Mapping, digest: str, classes: Sequence[str], output: Path) -> None:
+    """Write the weights of a config entry (`arch`, `head`, maybe `member`) to `output`, with where they came from.
 
-    digest: the sha256 that the checkpoint must have, or `any`. For a gallery the class head is left out: the
-    embedding is what comes before it. Raises InputError for another hash, or where file and entry do not fit.
+    digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
+    the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
+    Raises InputError for another hash, or where file, entry and classes do not fit.
     """
-    found = sha256(checkpoint)
-    if digest not in ("any", found):
-        raise InputError(f"{checkpoint}: sha256 is {found}, the config says {digest}: another file, or a damaged one")
+    found = check_digest(checkpoint, digest)
     arch = model["arch"]
-    state = read_checkpoint(checkpoint, arch)
-    if model["head"] == "gallery" and arch in ARCHITECTURES:
+    state = read_checkpoint(checkpoint, arch, model.get("member"))
+    if model["head"] == "softmax":
+        check_classes(checkpoint, arch, state, classes)
+    elif arch in ARCHITECTURES:
         state = {name: value for name, value in state.items() if not name.startswith(f"{find(arch).head}.")}
-    if model["head"] == "softmax" and outputs_of(arch, state) is None:
-        raise InputError(f"{checkpoint}: holds no class head for {arch}; use head: gallery, or weights with a head")
-    save_tensors(output, state, checkpoint={"file": checkpoint.name, "sha256": found}, arch=arch)
+    facts = {"checkpoint": {"file": checkpoint.name, "sha256": found}, "arch": arch, "classes": list(classes)}
+    save_tensors(output, state, **facts)
+
+
+def check_digest(path: Path, digest: str) -> str:
+    """The file's sha256. Raises InputError if `digest` is another sha256 or md5."""
+    kinds = ["sha256", "md5"] if len(digest) == 32 else ["sha256"]
+    found = {}
+    for kind in kinds:
+        with path.open("rb") as file:
+            found[kind] = hashlib.file_digest(file, kind).hexdigest()
+    if digest != "any" and digest not in found.values():
+        actual = f"{kinds[-1]} is {found[kinds[-1]]}"
+        raise InputError(f"{path}: {actual}, the config says {digest}: another file, or a damaged one")
+    return found["sha256"]
+
+
+def check_classes(path: Path, arch: str, state: Mapping[str, torch.Tensor], classes: Sequence[str]) -> None:
+    """Raises InputError unless the checkpoint has a class head with a unit for each of `classes`."""
+    outputs = outputs_of(arch, state)
+    if outputs is None:
+        raise InputError(f"{path}: holds no class head for {arch}; use head: gallery, or weights with a head")
+    if outputs != len(classes):
+        raise InputError(
+            f"{path}: its head has {outputs} units, the class list {len(classes)} identities; give the list that "
+            "belongs to it in classes, or use head: gallery"
+        )

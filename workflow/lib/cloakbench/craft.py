@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -26,10 +28,19 @@ def walk(
 
     All three are (N, size, size, 3) uint8; labels: (N,) the true classes.
     """
-    for part in tqdm(list(batches(faces, batch)), desc=f"{steps} steps, eps {eps}", unit="batch", mininterval=1):
-        clean, x = to_tensor(faces[part], device), to_tensor(start[part], device)
-        aims = attack.aims(recogniser, clean, torch.from_numpy(labels[part]).to(device))
-        crafted[part] = to_faces(attack.walk(recogniser, x, clean, aims, eps, steps))
+    with tqdm(total=steps * len(faces), desc=f"eps {eps}", unit="gradient", mininterval=1) as bar:
+        for part in batches(faces, batch):
+            clean, x = to_tensor(faces[part], device), to_tensor(start[part], device)
+            aims = attack.aims(recogniser, clean, torch.from_numpy(labels[part]).to(device))
+            ticking = ticks(bar, steps, len(x))
+            crafted[part] = to_faces(attack.walk(recogniser, x, clean, aims, eps, ticking))
+
+
+def ticks(bar: tqdm, steps: int, faces: int) -> Iterator[int]:
+    """Count `steps`, moving the bar by a gradient a face each time."""
+    for step in range(steps):
+        yield step
+        bar.update(faces)
 
 
 def shared_steps(attack: IterativeSign, eps: int, previous: int) -> int:

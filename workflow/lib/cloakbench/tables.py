@@ -33,7 +33,12 @@ def to_csv(table: pd.DataFrame) -> str:
 def to_markdown(table: pd.DataFrame, about: Mapping) -> str:
     flat = _flat(table, "{target} top-{k}").map(_markdown_safe).rename(columns=_markdown_safe)
     body = flat.to_markdown(index=False, floatfmt=".1f", numalign="right")
-    return f"# {title(about)}\n\n{_markdown_safe(caption(about))}\n\n{body}\n"
+    return f"{heading(about)}{body}\n"
+
+
+def heading(about: Mapping) -> str:
+    """Title and caption of a Markdown page."""
+    return f"# {_markdown_safe(title(about))}\n\n{_markdown_safe(caption(about))}\n\n"
 
 
 def to_latex(table: pd.DataFrame, about: Mapping) -> str:

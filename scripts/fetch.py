@@ -1,0 +1,20 @@
+"""Fetch a checkpoint once and check its hash."""
+
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench.download import fetch
+
+    kind = "md5" if len(options.digest) == 32 else "sha256"
+    fetch(options.url, options.output, **{kind: options.digest})
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--url", required=True)
+    arguments.add_argument("--digest", required=True, help="sha256 or md5 of the file")
+    arguments.add_argument("--output", type=Path, required=True)
+    command.run(main, arguments)

@@ -1,0 +1,37 @@
+"""Measure a recogniser's clean top-1 on the sampled faces and stop the study if it is too low."""
+
+import json
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench import devices
+    from cloakbench.files import open_faces, write_text
+    from cloakbench.gate import check, clean_top1
+    from cloakbench.models import load_recogniser
+    from cloakbench.sample import attacked, read_photos
+
+    device = devices.use(options.device, options.threads)
+    recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
+    labels, faces = recogniser.labels(attacked(read_photos(options.subjects))["identity"]), open_faces(options.faces)
+    measured, exchanged = (clean_top1(recogniser, faces, labels, options.batch, device, bgr) for bgr in (False, True))
+    print(f"clean top-1 of {options.name} on {len(faces)} faces: {measured:.1f} %")
+    check(options.name, measured, exchanged, options.minimum)
+    facts = {"model": options.name, "faces": len(faces), "clean_top1": measured, "clean_top1_bgr": exchanged}
+    write_text(options.output, json.dumps(facts) + "\n")
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--name", required=True, help="of the recogniser")
+    arguments.add_argument("--subjects", type=Path, required=True, help="subjects.csv")
+    arguments.add_argument("--faces", type=Path, required=True, help="clean faces")
+    arguments.add_argument("--weights", type=Path, required=True)
+    arguments.add_argument("--gallery", type=Path)
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
+    arguments.add_argument("--minimum", type=float, required=True, help="percent")
+    arguments.add_argument("--output", type=Path, required=True)
+    command.compute_options(arguments)
+    command.run(main, arguments)

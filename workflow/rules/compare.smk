@@ -1,0 +1,35 @@
+# When a study covers the paper's grid, it is set beside the paper's Table 1.
+PUBLISHED = ROOT / "workflow/reference/table1.csv"
+PAPER = {
+    "source": {"facenet", "resnet50", "senet50"},
+    "attack": {"bim", "illc"},
+    "eps": {4, 8, 16, 32, 64, 128},
+    "target": {"facenet", "resnet50", "senet50"},
+}
+COMPARED = all(PAPER[key] <= set(MATRIX[key]) for key in PAPER) and {1, 5, 10, 25, 50} <= set(config["top_k"])
+
+
+rule compare:
+    """Published and measured PSR cell by cell, and the paper's claims judged on both."""
+    input:
+        psr=rules.aggregate.output.psr,
+        published=PUBLISHED,
+    output:
+        cells=f"{STUDY}/comparison.csv",
+        claims=f"{STUDY}/claims.csv",
+        page=report(
+            f"{STUDY}/comparison.md",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "Comparison with the paper", "format": "Markdown"},
+        ),
+    log:
+        f"{LOGS}/compare.log",
+    conda:
+        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("compare.py"),
+        about=json.dumps(ABOUT),
+    shell:
+        "{RUN} {SCRIPTS}/compare.py --psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
+        "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} --log {log:q}"
