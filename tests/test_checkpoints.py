@@ -37,7 +37,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 # the Caffe networks, from the prototxt
 
 
-def caffe_weights(arch: str) -> dict[str, torch.Tensor]:
+def caffe_weights(arch: str, classes: int = CLASSES) -> dict[str, torch.Tensor]:
     """Random float32 weights under the prototxt's names, as Albanie's files have them, for RGB input."""
     numbers = torch.Generator().manual_seed(len(arch))
     weights: dict[str, torch.Tensor] = {}
@@ -72,7 +72,7 @@ def caffe_weights(arch: str) -> dict[str, torch.Tensor]:
             if block == 1:
                 layer(f"{name}_1x1_proj", 4 * width, inputs, 1, bias=False)
             inputs = 4 * width
-    layer("classifier", CLASSES, inputs, 1, bias=True)
+    layer("classifier", classes, inputs, 1, bias=True)
     return weights
 
 

@@ -8,7 +8,7 @@ ABOUT = {
     "photos": config["dataset"]["photos"],
     "seed": config["seed"],
     "missed": config["detection"]["missed"],
-    "models": {name: json.loads(model_facts(name, "arch", "weights", "head")) for name in MODELS},
+    "models": {name: json.loads(model_facts(name, "arch", "weights", "head", "member")) for name in MODELS},
 }
 
 

@@ -7,19 +7,18 @@ is shows in the file's first bytes; its name is used for nothing but error messa
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import safetensors.torch
 import torch
 
 from cloakbench import architectures
 from cloakbench.errors import InputError
+from cloakbench.unpickler import ArrayUnpickler, ForbiddenError, PickledArray
 
 ACCEPTED = "accepted: safetensors, a PyTorch state dict (.pt, .pth), a pickle of numpy arrays, a tar of these"
 MAX_MEMBER = 4 << 30  # bytes of one file in an archive; the Oxford networks are 165 MB
@@ -78,7 +77,7 @@ def _read_form(file: BinaryIO, where: str) -> tuple[Any, bool]:
     if head.startswith((TORCH_ZIP, TORCH_LEGACY)):
         return _guarded(lambda: torch.load(file, map_location="cpu", weights_only=True), where), False
     if head.startswith((b"\x80", b"(", b"}", b"c")):
-        return _guarded(lambda: _ArrayUnpickler(file, encoding="latin1").load(), where), True
+        return _guarded(lambda: ArrayUnpickler(file, encoding="latin1").load(), where), True
     raise InputError(f"{where}: {_guess(head)}; {ACCEPTED}")
 
 
@@ -98,7 +97,7 @@ def _guarded(read: Callable[[], Any], where: str | Path) -> Any:
     """What `read` returns; InputError for a file that is damaged or that asks for more than tensors."""
     try:
         return read()
-    except _ForbiddenError as error:
+    except ForbiddenError as error:
         asked = str(error)
     except Exception as error:  # readers of damaged files raise almost anything
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -135,86 +134,6 @@ def _choose(entries: list[tarfile.TarInfo], where: str, default: str, member: st
     return found[0]
 
 
-class _ForbiddenError(pickle.UnpicklingError):
-    """The global that a pickle asked for."""
-
-
-class _Dtype:
-    """What a pickle says of a numpy dtype: a kind of number and its byte order."""
-
-    def __init__(self, code: str, *_flags: object) -> None:
-        self.code, self.order = code, "="
-
-    def __setstate__(self, state: tuple) -> None:
-        self.order = state[1]
-
-    def numpy(self) -> np.dtype:
-        if not re.fullmatch(r"f[248]|[iu][1248]", self.code) or self.order not in set("<>=|"):
-            raise _ForbiddenError(f"numpy.dtype({self.code!r})")
-        return np.dtype(self.order + self.code)
-
-
-class _Array:
-    """What a pickle says of a numpy array; `numpy` makes the array after checking it.
-
-    numpy's own reconstruction trusts the pickle, down to memory that does not exist; this stand-in does not.
-    """
-
-    def __setstate__(self, state: tuple) -> None:
-        _version, self.shape, self.dtype, self.by_columns, self.data = state
-
-    @classmethod
-    def empty(cls, *_type_and_shape: object) -> _Array:
-        return cls()
-
-    @classmethod
-    def from_buffer(cls, data: bytes, dtype: _Dtype, shape: tuple, order: str) -> _Array:
-        array = cls()
-        array.__setstate__((1, shape, dtype, order == "F", data))
-        return array
-
-    def numpy(self) -> np.ndarray:
-        data = self.data.encode("latin1") if isinstance(self.data, str) else self.data  # Python 2's strings
-        array = np.frombuffer(data, self.dtype.numpy())
-        array = array.reshape(self.shape, order="F" if self.by_columns else "C")
-        return array.astype(array.dtype.newbyteorder("="), order="C")
-
-
-class _Latin1:
-    """Bytes as Python 3 writes them for Python 2: a string and the encoding that gives them back."""
-
-    @classmethod
-    def encode(cls, text: str, encoding: str) -> bytes:
-        if encoding != "latin1":
-            raise _ForbiddenError(f"_codecs.encode(..., {encoding!r})")
-        return text.encode("latin1")
-
-
-ADMITTED = {
-    ("collections", "OrderedDict"): dict,
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _Array,
-    ("_codecs", "encode"): _Latin1.encode,
-    **{
-        (f"numpy.{core}.{module}", name): stand_in
-        for core in ("core", "_core")  # numpy 2 renamed it
-        for module, name, stand_in in (
-            ("multiarray", "_reconstruct", _Array.empty),
-            ("numeric", "_frombuffer", _Array.from_buffer),
-        )
-    },
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays of numbers and nothing else, and makes stand-ins even of these."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
-            raise _ForbiddenError(f"{module}.{name}")
-        return ADMITTED[module, name]
-
-
 def _tensors(content: Any, path: Path) -> dict[str, torch.Tensor]:
     """The state dict in what a file held: unwrapped, dequantised, without prefixes of wrapping modules."""
     for key in WRAPPERS:
@@ -224,7 +143,7 @@ def _tensors(content: Any, path: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"{path}: holds no tensors by name; {ACCEPTED}")
     state = {str(name): value for name, value in _guarded(lambda: _dequantised(content), path).items()}
     for name, value in state.items():
-        if isinstance(value, _Array):
+        if isinstance(value, PickledArray):
             state[name] = torch.from_numpy(_guarded(value.numpy, f"{path}: {name}"))
         elif not isinstance(value, torch.Tensor):
             raise InputError(f"{path}: {name} is a {type(value).__name__}, not a tensor; {ACCEPTED}")

@@ -2,39 +2,241 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import InputError
 from cloakbench.images import PHOTO_SUFFIXES
 
+META = "identity_meta.csv"
+META_COLUMNS = ["Class_ID", "Name", "Sample_Num", "Flag", "Gender"]
+SPLITS = {"train": True, "test": False}  # name of the folder: its identities have Flag 1
+
 
 @dataclass(frozen=True)
 class Dataset:
     """identities: sorted names. photos(identity): sorted paths, listed when asked for, so that drawing a few
-    subjects from millions of photographs does not read every folder."""
+    subjects from millions of photographs does not read every folder. classes: the class order of softmax heads
+    that were trained on the data set (unit i is classes[i]), None where there is no such order."""
 
     root: Path
     identities: tuple[str, ...]
     photos: Callable[[str], list[Path]]
+    classes: tuple[str, ...] | None = None
 
 
 def folder(root: Path) -> Dataset:
     """<root>/<identity>/<photo>. Raises InputError if the folder is missing, empty or flat."""
-    if not root.is_dir():
-        raise InputError(f"dataset.root: {root} is not a folder; expected <root>/<identity>/<photo>")
-    identities = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
-    if not identities:
-        loose = any(entry.suffix.lower() in PHOTO_SUFFIXES for entry in root.iterdir())
+    _expect_folder(root, "<root>/<identity>/<photo>")
+    return _dataset(root, root, _identities(root, "<root>/<identity>/<photo>"))
+
+
+def lfw(root: Path) -> Dataset:
+    """<root>/<Name>/<Name>_0001.jpg, or one level deeper, as the archives unpack (lfw/, lfw-deepfunneled/).
+
+    Raises InputError if there are no such folders, or more than one copy of the data set under `root`.
+    """
+    expected = "<root>/<Name>/<Name>_0001.jpg"
+    _expect_folder(root, expected)
+    names = _identities(root, expected)
+    # one folder with a photo in it settles the matter: the other 5,748 are not opened
+    if any(_holds_photo(root / name) for name in names):
+        return _dataset(root, root, names)
+    inner = {name: _folders(root / name) for name in names}
+    copies = [name for name in names if any(_holds_photo(root / name / below) for below in inner[name])]
+    if len(copies) > 1:
+        raise InputError(f"dataset.root: {root} holds {' and '.join(copies)}; name one of them as the root")
+    if not copies:
+        raise InputError(f"dataset.root: {root} holds no folders with photos; expected {expected}")
+    return _dataset(root, root / copies[0], inner[copies[0]])
+
+
+def vggface2(root: Path, split: str = "train") -> Dataset:
+    """<root>/train/n000002/0001_01.jpg and <root>/test/n000001/...: the identities of one split.
+
+    classes: the training identities in sorted order, for either split, so that test identities have none. They
+    are those of Flag 1 in <root>/identity_meta.csv. Without that file they are the folders of train/, which is
+    the order of published heads only if train/ is complete (8,631 folders); without train/ they are None.
+    Raises InputError for a split that is unknown or not there, a meta file that does not parse, and folders
+    that contradict it.
+    """
+    if split not in SPLITS:
+        raise InputError(f"dataset.split: {split!r} is none of {', '.join(SPLITS)}")
+    expected = f"<root>/{split}/n000001/0001_01.jpg"
+    _expect_folder(root, expected)
+    _expect_folder(root / split, expected)
+    names = _identities(root / split, expected)
+    if META in {entry.name for entry in _entries(root)}:  # a broken link to it is a mistake, not its absence
+        flags = _flags(root / META, _lines(root / META))
+        return _dataset(root, root / split, _of_split(root, names, flags, split), _training(root / META, flags))
+    training = _folders(root / "train") if (root / "train").is_dir() else []
+    return _dataset(root, root / split, names, training or None)
+
+
+def _of_split(root: Path, names: list[str], flags: dict[str, bool], split: str) -> list[str]:
+    """The folders that the meta file puts into the split.
+
+    A folder that it does not list is passed over: it is the data set's own list of who is in it, and what else
+    lies there (__MACOSX, another tool's crops) is nobody of whom a class is known. A folder that it puts into the
+    other split is a mistake that would attack test identities as if they had a class, or enrol training ones.
+    """
+    swapped = next((name for name in names if flags.get(name, SPLITS[split]) != SPLITS[split]), None)
+    if swapped:
+        raise InputError(f"{root / split / swapped}: {META} has Flag {int(flags[swapped])}, not {split}, for it")
+    listed = [name for name in names if name in flags]
+    if not listed:
+        raise InputError(f"{root / split}: none of its {len(names)} folders is listed in {root / META}")
+    return listed
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The class order of a softmax head: one identity a line, unit 0 first; or VGGFace2's identity_meta.csv,
+    known by its header, whose training identities are the classes in sorted order.
+
+    Raises InputError with the line for a file that is missing, empty, not UTF-8, or names an identity twice.
+    """
+    lines = _lines(path)
+    if lines and _columns(lines[0])[0] == META_COLUMNS[0]:
+        return _training(path, _flags(path, lines))
+    names = [line.strip() for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise InputError(f"{path}: empty; expected one identity a line, in the order of the head's units")
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if not name:  # left out, it would move every later unit
+            raise InputError(f"{path}, line {number}: empty; expected one identity a line")
+        _expect_new(name, number, first, path)
+    return tuple(names)
+
+
+def _flags(path: Path, lines: list[str]) -> dict[str, bool]:
+    """Class_ID to whether it is a training identity, of the lines of an identity_meta.csv."""
+    if not lines or _columns(lines[0]) != META_COLUMNS:
+        raise InputError(f"{path}, line 1: expected the header {', '.join(META_COLUMNS)}")
+    flags: dict[str, bool] = {}
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        # cut from both ends: only the name can hold commas, whether it is quoted or not
+        class_id, _, rest = line.partition(",")
+        fields = [field.strip() for field in rest.rsplit(",", 3)]
+        class_id = class_id.strip().strip('"')
+        if not class_id or len(fields) != 4 or not fields[1].isdecimal() or fields[2] not in ("0", "1"):
+            raise InputError(f"{path}, line {number}: expected {', '.join(META_COLUMNS)}, with Flag 0 or 1")
+        _expect_new(class_id, number, first, path)
+        flags[class_id] = fields[2] == "1"
+    return flags
+
+
+def _training(path: Path, flags: dict[str, bool]) -> tuple[str, ...]:
+    classes = tuple(sorted(name for name, training in flags.items() if training))
+    if not classes:
+        raise InputError(f"{path}: no identity has Flag 1 (train)")
+    return classes
+
+
+def _columns(header: str) -> list[str]:
+    return [column.strip().strip('"') for column in header.split(",")]
+
+
+def _expect_new(name: str, number: int, first: dict[str, int], path: Path) -> None:
+    """Two units for one identity, or an identity in both splits, is never meant."""
+    if first.setdefault(name, number) != number:
+        raise InputError(f"{path}, line {number}: {name} is on line {first[name]} already")
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, with or without a byte order mark; bytes are split, for str.splitlines knows
+    ends of lines that occur within names."""
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            lines.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise InputError(f"{path}, line {number}: not UTF-8 text") from None
+        if b"\0" in line:
+            raise InputError(f"{path}, line {number}: not UTF-8 text")
+    return lines
+
+
+def _dataset(root: Path, home: Path, names: list[str], classes: list[str] | tuple | None = None) -> Dataset:
+    """Identities are the folders `names` of `home`; files are named relative to `root`, which the user gave."""
+    return Dataset(
+        root, tuple(names), lambda identity: _photos(home / identity), None if classes is None else tuple(classes)
+    )
+
+
+def _expect_folder(directory: Path, expected: str) -> None:
+    if not directory.is_dir():
+        raise InputError(f"dataset.root: {directory} is not a folder; expected {expected}")
+
+
+def _identities(directory: Path, expected: str) -> list[str]:
+    names = _folders(directory)
+    if not names:
+        loose = any(_is_photo(entry) for entry in _entries(directory))
         found = "photos but no identity folders" if loose else "no identity folders"
-        raise InputError(f"dataset.root: {root} holds {found}; expected <root>/<identity>/<photo>")
-    return Dataset(root, identities, lambda identity: _photos(root / identity))
+        raise InputError(f"dataset.root: {directory} holds {found}; expected {expected}")
+    return names
+
+
+def _folders(directory: Path) -> list[str]:
+    return _names(directory, lambda entry: entry.is_dir())
 
 
 def _photos(directory: Path) -> list[Path]:
     """Every file but hidden ones: a file that is no photo is passed over with a reason, not silently."""
-    return sorted(entry for entry in directory.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    return [directory / name for name in _names(directory, lambda entry: entry.is_file())]
 
 
-LOADERS: dict[str, Callable[[Path], Dataset]] = {"folder": folder, "synthetic": folder}
+def _holds_photo(directory: Path) -> bool:
+    return any(_is_photo(entry) for entry in _entries(directory))
+
+
+def _is_photo(entry: os.DirEntry) -> bool:
+    return Path(entry.name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def _names(directory: Path, wanted: Callable[[os.DirEntry], bool]) -> list[str]:
+    """Sorted names of the wanted entries. Links are followed; one that leads nowhere or to itself is not wanted."""
+    names = []
+    for entry in _entries(directory):
+        try:
+            if wanted(entry):  # known from the listing itself: only links cost a call each
+                names.append(entry.name)
+        except OSError:
+            continue
+    foreign = next((name for name in names if not _is_text(name)), None)
+    if foreign:
+        raise InputError(f"{directory}: the name {foreign!r} is not UTF-8, which tables need; rename it")
+    return sorted(names)
+
+
+def _is_text(name: str) -> bool:
+    return name.encode("utf-8", "replace").decode() == name
+
+
+def _entries(directory: Path) -> Iterator[os.DirEntry]:
+    """What a folder holds, but for hidden entries (.Trash-1000, ._0001.jpg)."""
+    try:
+        with os.scandir(directory) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be listed ({error.strerror})") from None
+
+
+LOADERS: dict[str, Callable[..., Dataset]] = {
+    "folder": folder,
+    "synthetic": folder,
+    "lfw": lfw,
+    "vggface2": vggface2,
+}

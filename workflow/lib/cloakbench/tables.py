@@ -62,7 +62,8 @@ def title(about: Mapping) -> str:
 
 def caption(about: Mapping) -> str:
     models = "; ".join(
-        f"{name}: {model['arch']}, weights {model['weights']}, {model['head']} head"
+        f"{name}: {model['arch']}, weights {' '.join(filter(None, [model['weights'], model.get('member')]))}, "
+        f"{model['head']} head"
         for name, model in sorted(about["models"].items())
     )
     data = f" under {about['root']}" if about["root"] else ""

@@ -1,0 +1,69 @@
+"""Table 1 and its captions: the paper's layout, and names that would do harm elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pytest
+
+from cloakbench import tables
+from cloakbench.plots import panels
+
+ABOUT = {
+    "study": "s_1",
+    "loader": "folder",
+    "root": r"/photos & \input{x} <script>|`a`",
+    "subjects": 5,
+    "photos": 1,
+    "seed": 3,
+    "missed": "drop",
+    "models": {"a_b": {"arch": "resnet50", "weights": "w_1.pt", "head": "softmax"}},
+}
+
+
+@pytest.fixture
+def psr() -> pd.DataFrame:
+    rows = [
+        (source, attack, eps, "jpeg75", target, k, 10 * k + eps)
+        for source in ("z", "a_b")
+        for attack, eps in (("clean", 0), ("bim", 4), ("bim", 16), ("illc", 4), ("illc", 16))
+        for target in ("z", "a_b")
+        for k in (1, 5)
+    ]
+    return pd.DataFrame(rows, columns=["source", "attack", "eps", "storage", "target", "top_k", "psr"])
+
+
+def test_rows_and_columns_keep_the_studys_order(psr):
+    table = pd.read_csv(io.StringIO(tables.to_csv(tables.table1(psr))))
+    assert list(table) == ["source", "attack", "eps", "z top-1", "z top-5", "a_b top-1", "a_b top-5"]
+    block = [("clean", 0), ("bim", 4), ("bim", 16), ("illc", 4), ("illc", 16)]
+    assert list(table[["source", "attack", "eps"]].itertuples(index=False, name=None)) == [
+        (source, *row) for source in ("z", "a_b") for row in block
+    ]
+    assert (table["a_b top-5"] == 50 + table["eps"]).all()
+
+
+def test_several_storages_are_told_apart(psr):
+    both = pd.concat([psr, psr.assign(storage="png")])
+    table = tables.to_csv(tables.table1(both))
+    assert table.startswith("storage,source") and table.count("\npng,") == 10
+
+
+def test_hostile_names_are_text_in_every_format(psr):
+    table = tables.table1(psr)
+    latex, markdown = tables.to_latex(table, ABOUT), tables.to_markdown(table, ABOUT)
+    assert r"\input{x}" not in latex and r"\textbackslash{}input\{x\}" in latex and r"a\_b" in latex
+    assert "<script>" not in markdown and r"\<script\>\|\`a\`" in markdown and r"a\_b" in markdown
+
+
+def test_captions_say_what_a_reader_needs():
+    text = tables.caption(ABOUT)
+    for part in ("N = 5", "seed 3", "folder photos", "left out", "a_b: resnet50, weights w_1.pt, softmax head"):
+        assert part in text
+    assert "synthetic faces" in tables.title(ABOUT | {"loader": "synthetic"})
+
+
+def test_panels_are_the_papers_where_they_can_be():
+    assert panels([1, 5, 10, 25, 50]) == [1, 5, 25]
+    assert panels([1, 3]) == [1, 3] and panels([2]) == [2] and panels([1, 2, 3, 4]) == [1, 3, 4]
