@@ -61,7 +61,7 @@ EDITS = {
     "psr.py": TABLES,
     "store.py": ALL_CELLS,
     "enrol.py": {},  # no gallery in this study
-    "render.py": {"render": 1, "sample": 1, "crop": 4, "train": 3} | CRAFT | ALL_CELLS,
+    "render.py": {"render": 1, "sample": 1, "crop": 4, "train": 3, "gate": 3} | CRAFT | ALL_CELLS,
 }
 
 
@@ -88,7 +88,7 @@ CHANGES = {
     "matrix: {eps: [2, 5, 7]}": {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
     | TABLES,
     "matrix: {eps: [2]}": TABLES | {"examples": 1},
-    "models: {senet50: {std: 2}}": {"train": 1, "classify": 10} | TABLES,
+    "models: {senet50: {std: 2}}": {"train": 1, "gate": 1, "classify": 10} | TABLES,
 }
 
 

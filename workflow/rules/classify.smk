@@ -2,6 +2,7 @@ rule classify:
     """Show one cell's re-detected faces to one target and rank the true identities."""
     input:
         unpack(lambda wildcards: model_files(wildcards.target)),
+        passed=lambda wildcards: f"{STUDY}/gate/{wildcards.target}.json",
         subjects=f"{STUDY}/subjects.csv",
         stored=rules.store.output.stored,
         redetected=rules.redetect.output.redetected,

@@ -22,7 +22,7 @@ rule path:
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
         start=path_start,
-        passed=PASSED,
+        passed=lambda wildcards: f"{STUDY}/gate/{wildcards.source}.json",
     output:
         crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}.npy",
     log:
