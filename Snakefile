@@ -33,6 +33,8 @@ rule all:
     """The whole study: tables, figures and provenance."""
     default_target: True
     input:
+        STORED,
+        rules.aggregate.input,
         rules.aggregate.output,
         rules.table.output,
         rules.provenance.output,

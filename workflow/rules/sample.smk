@@ -20,11 +20,10 @@ rule sample:
         subjects=config["dataset"]["subjects"],
         photos=config["dataset"]["photos"],
         enrol=ENROL,
-        classes=max(config["top_k"]),
         seed=config["seed"],
     shell:
         "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
-        "--photos {params.photos} --enrol {params.enrol} --min-classes {params.classes} --seed {params.seed} "
+        "--photos {params.photos} --enrol {params.enrol} --min-classes {LARGEST_K} --seed {params.seed} "
         "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {COMPUTE} --log {log:q}"
 
 

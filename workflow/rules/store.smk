@@ -23,3 +23,9 @@ rule store:
     shell:
         "{RUN} {SCRIPTS}/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} --output {output.stored:q} --output-manifest {output.manifest:q} --log {log:q}"
+
+
+# every cell's pictures are a result: one that is deleted is made again
+STORAGE_KEYS = {key: MATRIX[key] for key in ("source", "attack", "eps", "storage")}
+STORED = expand(rules.store.output.stored, **STORAGE_KEYS)
+STORED += expand(rules.store.output.stored, **STORAGE_KEYS | {"attack": "clean", "eps": 0})
