@@ -14,6 +14,7 @@ report: "workflow/report/study.rst"
 
 include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/fetch.smk"

@@ -183,9 +183,10 @@ def test_the_report_is_made(toy):
 
 def test_a_job_that_fails_says_why_in_one_line(toy):
     """Last, for it leaves the study damaged."""
-    next((toy / "results/toy/stored/facenet/bim/eps2/jpeg75").iterdir()).write_bytes(b"garbage")
+    stored = toy / "results/toy/stored/facenet/bim/eps2/jpeg75/00000_00.jpg"
+    stored.write_bytes(b"garbage")
     cell = "results/toy/redetected/facenet/bim/eps2/jpeg75.csv"
-    run = snakemake(toy, "--cores", 1, "--configfile", TOY, "--forcerun", cell)
+    run = snakemake(toy, "--cores", 1, "--configfile", TOY, "--forcerun", cell, "--", cell)
     assert run.returncode != 0
     line = next(line for line in run.stderr.splitlines() if line.startswith("cloakbench redetect: error:"))
     assert "changed since it was stored" in line and "logs/toy/redetect/facenet/bim/eps2/jpeg75.log" in line

@@ -30,12 +30,12 @@ rule aggregate:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("aggregate.py"),
-        ranks=f"{STUDY}/ranks",
+        ranks=lambda wildcards: f"{STUDY}/ranks",
         matrix=json.dumps(MATRIX),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
     shell:
-        "{RUN} {SCRIPTS}/aggregate.py --ranks {params.ranks:q} --matrix {params.matrix:q} --top-k {params.top_k} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py --ranks {params.ranks:q} --matrix {params.matrix:q} --top-k {params.top_k} "
         "--missed {params.missed} --output {output.psr:q} --log {log:q}"
 
 
@@ -60,7 +60,7 @@ rule table:
         code=code_version("table.py"),
         about=json.dumps(ABOUT),
     shell:
-        "{RUN} {SCRIPTS}/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"
 
 
@@ -78,9 +78,9 @@ rule provenance:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("provenance.py"),
-        study=STUDY,
+        study=lambda wildcards: STUDY,
         config=json.dumps(config, sort_keys=True),
         scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
     shell:
-        "{RUN} {SCRIPTS}/provenance.py --study {params.study:q} --config {params.config:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.study:q} --config {params.config:q} "
         "--code {params.scripts:q} --output {output.provenance:q} --log {log:q}"

@@ -16,6 +16,7 @@ rule classify:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("classify.py"),
         model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
         crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
@@ -23,7 +24,7 @@ rule classify:
         cell=lambda wildcards: json.dumps(dict(wildcards.items())),
         gallery=gallery_option,
     shell:
-        "{RUN} {SCRIPTS}/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
-        "{COMPUTE} --log {log:q}"
+        "{params.compute} --log {log:q}"

@@ -1,18 +1,18 @@
-# What all rules share: how a job starts, the version of the code that it runs, the files of a recogniser.
+# What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
-import json
 import os
-import shlex
 from functools import cache
 
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
-RUN = "python -S -m cloakbench.warm"  # plain `python` does the same, some seconds later
 
-# an environment that does not have the package installed (conda, a cluster node) finds it here
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+# A job is `python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start `python` does the same,
+# some seconds later. The library is found where the package is not installed (conda, a cluster node), and no rule's
+# text holds a path of this checkout: one that has moved repeats nothing.
+PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
 
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
@@ -34,7 +34,7 @@ wildcard_constraints:
 def code_version(script):
     """sha256 over a script and, from import to import, the library modules it uses.
 
-    As a param it makes a rule run again when its code changed, and only then: Snakemake itself does not look into
+    As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
     programs that a shell command calls, and a checkout that merely touches files changes nothing.
     """
     waiting, seen = [SCRIPTS / script], {}
@@ -45,7 +45,7 @@ def code_version(script):
             waiting += imported_modules(seen[path])
     digest = hashlib.sha256()
     for path in sorted(seen):
-        digest.update(path.name.encode() + b"\0" + seen[path] + b"\0")
+        digest.update(b"\0".join([path.name.encode(), seen[path], b""]))
     return digest.hexdigest()
 
 
@@ -59,26 +59,3 @@ def imported_modules(source):
             names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
     own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
     return sorted(path for path in own if path.is_file())
-
-
-def model_facts(name, *keys):
-    """What a job has to know of a recogniser, as JSON."""
-    model = config["models"][name]
-    return json.dumps({key: model[key] for key in keys if key in model})
-
-
-def model_files(name):
-    """The files of a recogniser: its converted weights and, without a class head, its gallery."""
-    files = {"weights": f"{STUDY}/weights/{name}.safetensors"}
-    if config["models"][name]["head"] == "gallery":
-        files["gallery"] = f"{STUDY}/galleries/{name}.safetensors"
-    return files
-
-
-def gallery_option(wildcards, input):
-    """The option that hands a script the recogniser's gallery, if it has one."""
-    return f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
-
-
-def crop_of(model):
-    return config["models"][model]["crop"]

@@ -31,5 +31,5 @@ rule compare:
         code=code_version("compare.py"),
         about=json.dumps(ABOUT),
     shell:
-        "{RUN} {SCRIPTS}/compare.py --psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py --psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} --log {log:q}"

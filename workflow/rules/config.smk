@@ -90,5 +90,4 @@ TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "t
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
-LARGEST_K = max(config["top_k"])  # no param of a rule: another k draws nobody else
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]

@@ -1,20 +1,6 @@
 # All budgets of an attack follow one path until the smaller budget's clip sets in. `path` walks it from budget to
 # budget, `craft` leaves it where a budget's own steps begin: 147 gradients an image for the paper's six budgets
 # instead of 271, one cell is one file and one job, and a new budget repeats no smaller one.
-def smaller_budget(eps):
-    """The next smaller budget of the study, or 0: the clean faces, where every path starts."""
-    return max((budget for budget in BUDGETS if budget < int(eps)), default=0)
-
-
-def clean_faces(wildcards):
-    return f"{STUDY}/subjects/{crop_of(wildcards.source)}.npy"
-
-
-def path_start(wildcards):
-    eps = smaller_budget(wildcards.eps)
-    return f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy" if eps else clean_faces(wildcards)
-
-
 rule path:
     """Walk the path that all budgets share, from the next smaller budget to this one."""
     input:
@@ -33,15 +19,16 @@ rule path:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
         gallery=gallery_option,
     shell:
-        "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} --output {output.crafted:q} {COMPUTE} --log {log:q}"
+        "--eps {wildcards.eps} --walk-from {params.previous} --output {output.crafted:q} {params.compute} --log {log:q}"
 
 
 rule craft:
@@ -61,11 +48,12 @@ rule craft:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         gallery=gallery_option,
     shell:
-        "{RUN} {SCRIPTS}/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --output {output.crafted:q} {COMPUTE} --log {log:q}"
+        "--eps {wildcards.eps} --output {output.crafted:q} {params.compute} --log {log:q}"

@@ -14,8 +14,9 @@ rule enrol:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("enrol.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
     shell:
-        "{RUN} {SCRIPTS}/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
-        "--model {params.model:q} --output {output.gallery:q} {COMPUTE} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
+        "--model {params.model:q} --output {output.gallery:q} {params.compute} --log {log:q}"

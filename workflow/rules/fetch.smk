@@ -1,16 +1,4 @@
 # Checkpoints with a URL are fetched once into resources/, named by their hash, and serve every study of the directory.
-RESOURCES = "resources/weights"
-
-
-def digest_of(model):
-    """The hash that a checkpoint must have: sha256, or md5 where its publisher gives no other; None for any."""
-    entry = config["models"][model]
-    return entry.get("sha256") or entry.get("md5")
-
-
-def checkpoint_of(model):
-    weights = config["models"][model]["weights"]
-    return f"{RESOURCES}/{digest_of(model)}" if "://" in weights else weights
 
 
 URLS = {digest_of(model): config["models"][model]["weights"] for model in FETCHED}
@@ -31,7 +19,7 @@ rule fetch:
         code=code_version("fetch.py"),
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
-        "{RUN} {SCRIPTS}/fetch.py --url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/fetch.py --url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
         "--log {log:q}"
 
 

@@ -14,11 +14,13 @@ rule gate:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        minimum=str(config["gate"]["clean_top1"]),
     params:
+        compute=COMPUTE,
         # no code version, no minimum: a gate that was passed is a condition, not data, and repeats no crafting
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gallery_option,
     shell:
-        "{RUN} {SCRIPTS}/gate.py --name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
-        "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {config[gate][clean_top1]} "
-        "--output {output.gate:q} {COMPUTE} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py --name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
+        "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
+        "--output {output.gate:q} {params.compute} --log {log:q}"

@@ -13,7 +13,8 @@ rule redetect:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("redetect.py"),
     shell:
-        "{RUN} {SCRIPTS}/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
-        "--output {output.redetected:q} {COMPUTE} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
+        "--output {output.redetected:q} {params.compute} --log {log:q}"

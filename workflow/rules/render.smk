@@ -13,5 +13,5 @@ rule render:
         photos=config["dataset"]["photos"] + ENROL + 2,
         seed=config["seed"],
     shell:
-        "{RUN} {SCRIPTS}/render.py --identities {params.identities} --photos {params.photos} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/render.py --identities {params.identities} --photos {params.photos} "
         "--seed {params.seed} --output {output.photos:q} --log {log:q}"

@@ -24,7 +24,7 @@ rule curves:
         code=code_version("curves.py"),
         about=json.dumps(ABOUT),
     shell:
-        "{RUN} {SCRIPTS}/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
         "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --log {log:q}"
 
 
@@ -46,10 +46,10 @@ rule examples:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("examples.py"),
-        study=STUDY,
+        study=lambda wildcards: STUDY,
         matrix=json.dumps(MATRIX),
         crops=json.dumps({source: crop_of(source) for source in MATRIX["source"]}),
         about=json.dumps(ABOUT),
     shell:
-        "{RUN} {SCRIPTS}/examples.py --study {params.study:q} --matrix {params.matrix:q} --crops {params.crops:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --study {params.study:q} --matrix {params.matrix:q} --crops {params.crops:q} "
         "--about {params.about:q} --output {output.png:q} --log {log:q}"

@@ -12,9 +12,12 @@ rule sample:
         "../../envs/cloakbench.yaml"
     resources:
         gpu=GPU,
+        # not a param: another k draws nobody else
+        largest_k=max(config["top_k"]),
     params:
+        compute=COMPUTE,
         code=code_version("sample.py"),
-        root=PHOTOS,
+        root=lambda wildcards: PHOTOS,
         loader=config["dataset"]["loader"],
         split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
         subjects=config["dataset"]["subjects"],
@@ -22,9 +25,9 @@ rule sample:
         enrol=ENROL,
         seed=config["seed"],
     shell:
-        "{RUN} {SCRIPTS}/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
-        "--photos {params.photos} --enrol {params.enrol} --min-classes {LARGEST_K} --seed {params.seed} "
-        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {COMPUTE} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
+        "--photos {params.photos} --enrol {params.enrol} --min-classes {resources.largest_k} --seed {params.seed} "
+        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} --log {log:q}"
 
 
 rule crop:
@@ -41,8 +44,8 @@ rule crop:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("crop.py"),
-        root=PHOTOS,
+        root=lambda wildcards: PHOTOS,
         crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
     shell:
-        "{RUN} {SCRIPTS}/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
         "--output {output.faces:q} --log {log:q}"

@@ -1,10 +1,3 @@
-def crafted_faces(wildcards):
-    """The clean baseline is stored, re-detected and classified like every other cell."""
-    if wildcards.attack == "clean":
-        return clean_faces(wildcards)
-    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
-
-
 rule store:
     """Write a cell's faces as the files that would be published, with a manifest of their hashes."""
     input:
@@ -21,7 +14,7 @@ rule store:
         code=code_version("store.py"),
         storage=lambda wildcards: json.dumps(config["storages"][wildcards.storage]),
     shell:
-        "{RUN} {SCRIPTS}/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} --output {output.stored:q} --output-manifest {output.manifest:q} --log {log:q}"
 
 

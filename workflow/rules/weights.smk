@@ -15,23 +15,14 @@ rule train:
     resources:
         gpu=GPU,
     params:
+        compute=COMPUTE,
         code=code_version("train.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "mean", "std"),
         epochs=config["training"]["epochs"],
         seed=config["seed"],
     shell:
-        "{RUN} {SCRIPTS}/train.py --photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
-        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {COMPUTE} --log {log:q}"
-
-
-def class_list(wildcards):
-    """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
-    model, dataset = config["models"][wildcards.model], config["dataset"]
-    if model["head"] == "gallery":
-        return ""
-    if "classes" in model:
-        return f"--classes {shlex.quote(model['classes'])}"
-    return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py --photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
+        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} --log {log:q}"
 
 
 rule convert:
@@ -53,5 +44,5 @@ rule convert:
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:
-        "{RUN} {SCRIPTS}/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
         "--digest {params.digest} {params.classes} --output {output.weights:q} --log {log:q}"

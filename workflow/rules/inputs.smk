@@ -1,0 +1,70 @@
+# Which files and facts a job is given, by its wildcards.
+import json
+import shlex
+
+RESOURCES = "resources/weights"
+
+
+def model_facts(name, *keys):
+    """What a job has to know of a recogniser, as JSON."""
+    model = config["models"][name]
+    return json.dumps({key: model[key] for key in keys if key in model})
+
+
+def model_files(name):
+    """The files of a recogniser: its converted weights and, without a class head, its gallery."""
+    files = {"weights": f"{STUDY}/weights/{name}.safetensors"}
+    if config["models"][name]["head"] == "gallery":
+        files["gallery"] = f"{STUDY}/galleries/{name}.safetensors"
+    return files
+
+
+def gallery_option(wildcards, input):
+    """The option that hands a script the recogniser's gallery, if it has one."""
+    return f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
+
+
+def crop_of(model):
+    return config["models"][model]["crop"]
+
+
+def digest_of(model):
+    """The hash that a checkpoint must have: sha256, or md5 where its publisher gives no other; None for any."""
+    entry = config["models"][model]
+    return entry.get("sha256") or entry.get("md5")
+
+
+def checkpoint_of(model):
+    weights = config["models"][model]["weights"]
+    return f"{RESOURCES}/{digest_of(model)}" if "://" in weights else weights
+
+
+def class_list(wildcards):
+    """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
+    model, dataset = config["models"][wildcards.model], config["dataset"]
+    if model["head"] == "gallery":
+        return ""
+    if "classes" in model:
+        return f"--classes {shlex.quote(model['classes'])}"
+    return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
+
+
+def smaller_budget(eps):
+    """The next smaller budget of the study, or 0: the clean faces, where every path starts."""
+    return max((budget for budget in BUDGETS if budget < int(eps)), default=0)
+
+
+def clean_faces(wildcards):
+    return f"{STUDY}/subjects/{crop_of(wildcards.source)}.npy"
+
+
+def path_start(wildcards):
+    eps = smaller_budget(wildcards.eps)
+    return f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy" if eps else clean_faces(wildcards)
+
+
+def crafted_faces(wildcards):
+    """The clean baseline is stored, re-detected and classified like every other cell."""
+    if wildcards.attack == "clean":
+        return clean_faces(wildcards)
+    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
