@@ -1,0 +1,28 @@
+"""Measure how long crafting takes on one network, beside other libraries and a bare gradient loop."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from cloakbench import command
+
+
+def main(options):
+    from cloakbench import devices
+    from cloakbench.benchmarks.crafting import measure
+    from cloakbench.files import write_text
+
+    devices.use("cpu", options.threads)
+    with tempfile.TemporaryDirectory() as directory:
+        rows = measure(options.model, options.faces, options.repetitions, options.batch, Path(directory))
+    write_text(options.output, rows.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command.parser(__doc__)
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, size, mean, std, weights")
+    arguments.add_argument("--faces", type=int, required=True, help="how many are attacked")
+    arguments.add_argument("--repetitions", type=int, required=True)
+    arguments.add_argument("--output", type=Path, required=True)
+    command.compute_options(arguments)
+    command.run(main, arguments)

@@ -1,0 +1,140 @@
+"""The benchmark's tables and the page that explains them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from cloakbench.benchmarks import memory, startup
+from cloakbench.benchmarks.opponents import OPPONENTS
+
+OURS = "cloakbench fp32"
+PACKAGES = ["torch", "snakemake", *OPPONENTS]
+
+
+def crafting(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row a crafter: seconds of the whole grid, how many times those of `cloakbench fp32` (wall clock; CPU), the
+    range of that ratio over turns, PSR and agreement. The library ratios are how many times faster cloakbench is."""
+    rows = rows[rows["crafter"] != "bare loop"]
+    total = rows.groupby("crafter", sort=False)[["seconds", "cpu_seconds", "gradients"]].sum()
+    table = total / rows["repetition"].nunique()
+    table["times fp32"] = total["seconds"] / total["seconds"][OURS]
+    table["times fp32, CPU"] = total["cpu_seconds"] / total["cpu_seconds"][OURS]
+    table["times bf16, CPU"] = total["cpu_seconds"] / total["cpu_seconds"]["cloakbench bf16"]
+    turns = rows.assign(rate=rows["cpu_seconds"] / rows["gradients"]).pivot(
+        index=["repetition", "eps"], columns="crafter", values="rate"
+    )
+    spread = turns.div(turns[OURS], axis=0)[table.index]
+    table["a gradient, min"], table["median"], table["max"] = spread.min(), spread.median(), spread.max()
+    counted = rows.groupby("crafter", sort=False)[["recognised", "faces"]].sum()
+    table["PSR, %"] = 100 - 100 * counted["recognised"] / counted["faces"]
+    table["bytes as fp32, %"] = 100 * rows.groupby("crafter", sort=False)["as_ours"].mean()
+    missing = sorted(set(OPPONENTS) - set(table.index))
+    return pd.concat([table, pd.DataFrame(index=pd.Index(missing, name="crafter"))]).reset_index()
+
+
+def floor(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row: gradients a CPU second of the bare loop and of crafting, all of its work included, and the share."""
+    rate = {}
+    for crafter in ("bare loop", OURS):
+        part = rows[rows["crafter"] == crafter]
+        rate[crafter] = (part["gradients"] * part["faces"]).sum() / part["cpu_seconds"].sum()
+    return pd.DataFrame([rate]).assign(share=lambda table: 100 * table[OURS] / table["bare loop"])
+
+
+def overhead(rows: pd.DataFrame) -> pd.DataFrame:
+    spread = rows["jobs_cpu"] / rows["cores"]
+    return rows.assign(
+        times_one_process=rows["snakemake"] / rows["one_process"], times_jobs_cpu_over_cores=rows["snakemake"] / spread
+    )
+
+
+TABLES = {"memory": memory.compare, "startup": startup.compare, "overhead": overhead}
+
+
+def tables(directory: Path, networks: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
+    """Every table by the name of its files, from the measurements in `directory`."""
+    found = {}
+    for network in networks:
+        rows = pd.read_csv(directory / f"craft_{network}.csv")
+        found |= {f"table_craft_{network}": crafting(rows), f"table_floor_{network}": floor(rows)}
+    found |= {f"table_{name}": table(pd.read_csv(directory / f"{name}.csv")) for name, table in TABLES.items()}
+    return found | {"table_sampling": pd.read_csv(directory / "sampling.csv")}
+
+
+def markdown(table: pd.DataFrame) -> str:
+    return table.to_markdown(index=False, floatfmt=".2f", missingval="not installed")
+
+
+def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
+    """The page: about: `threads`, `batch`, `faces`, `repetitions`, `networks`, `study` (the study of the overhead)."""
+    parts = ["# Benchmark", _machine(about)]
+    for network, facts in about["networks"].items():
+        weights = facts.get("weights") or "random, seeded"
+        parts += [
+            CRAFTING.format(network=network, arch=facts["arch"], weights=weights, **about),
+            markdown(found[f"table_craft_{network}"]),
+            FLOOR,
+            markdown(found[f"table_floor_{network}"]),
+        ]
+    for name, text in TEXTS.items():
+        parts += [text.format(**about), markdown(found[f"table_{name}"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _machine(about: Mapping) -> str:
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}.\nPython {platform.python_version()}, {versions}.\n"
+        f"Threads of torch: {about['threads']}; vector instructions: {torch.backends.cpu.get_cpu_capability()}. "
+        "Only ratios within a table mean something: other machines are faster or slower for all alike. Where a ratio "
+        "is of CPU seconds, other programs on the machine have hardly changed it."
+    )
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+CRAFTING = """## Crafting on {network}
+
+BIM, budgets 4 to 128, {faces} rendered faces at once, {repetitions} repetition(s); {arch} at full size with weights:
+{weights}. A gallery holds the clean faces; PSR is top-1 among it, without storage. *times fp32*: how many times the
+seconds of cloakbench in fp32; *a gradient*: the same for one gradient, in CPU seconds over the turns, which leaves out
+that budgets share theirs."""
+
+FLOOR = """Gradients a CPU second of a bare forward-and-backward loop on the same network and batch, and of crafting with
+all that it does besides (files, clipping, rounding):"""
+
+TEXTS = {
+    "overhead": """## Snakemake around the stages
+
+{study}. *snakemake*: seconds by Snakemake on all cores; *one_process*: the very commands that it ran, one after another
+in one process that imports everything once and whose torch has a thread a core; *jobs_cpu*: the CPU seconds that the
+jobs themselves report; their sum over the cores is what no scheduler could beat.""",
+    "startup": """## The start of a job
+
+Jobs of two faces: a plain interpreter against a fork of the warm parent, medians.""",
+    "memory": """## Memory against N
+
+Peak memory of a job that is an interpreter of its own; pictures of 48 pixels, batches of 16. Megabytes are anonymous
+memory, sampled every 5 ms. Pages of memory-mapped files count in the last column alone: the kernel takes them back at
+need.""",
+    "sampling": """## Drawing subjects from a data set like VGGFace2
+
+Folders with one photo each among empty files; a plain interpreter, its start included.""",
+}
