@@ -19,24 +19,30 @@ PACKAGES = ["torch", "snakemake", *OPPONENTS]
 
 
 def crafting(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a crafter: seconds of the whole grid, how many times those of `cloakbench fp32` (wall clock; CPU), the
-    range of that ratio over turns, PSR and agreement. The library ratios are how many times faster cloakbench is."""
+    """A row a crafter, and one that says so for a library that is not installed.
+
+    Ratios are how many times the seconds of cloakbench's fp32 (bf16) the grid takes. Their range is over turns: of
+    the seconds a gradient in one turn, times the gradients of the whole grid.
+    """
     rows = rows[rows["crafter"] != "bare loop"]
-    total = rows.groupby("crafter", sort=False)[["seconds", "cpu_seconds", "gradients"]].sum()
+    crafters = rows.groupby("crafter", sort=False)
+    total = crafters[["gradients", "seconds", "cpu_seconds"]].sum()
     table = total / rows["repetition"].nunique()
-    table["times fp32"] = total["seconds"] / total["seconds"][OURS]
-    table["times fp32, CPU"] = total["cpu_seconds"] / total["cpu_seconds"][OURS]
-    table["times bf16, CPU"] = total["cpu_seconds"] / total["cpu_seconds"]["cloakbench bf16"]
-    turns = rows.assign(rate=rows["cpu_seconds"] / rows["gradients"]).pivot(
-        index=["repetition", "eps"], columns="crafter", values="rate"
-    )
-    spread = turns.div(turns[OURS], axis=0)[table.index]
-    table["a gradient, min"], table["median"], table["max"] = spread.min(), spread.median(), spread.max()
-    counted = rows.groupby("crafter", sort=False)[["recognised", "faces"]].sum()
-    table["PSR, %"] = 100 - 100 * counted["recognised"] / counted["faces"]
-    table["bytes as fp32, %"] = 100 * rows.groupby("crafter", sort=False)["as_ours"].mean()
-    missing = sorted(set(OPPONENTS) - set(table.index))
-    return pd.concat([table, pd.DataFrame(index=pd.Index(missing, name="crafter"))]).reset_index()
+    table["x fp32, wall"] = total["seconds"] / total["seconds"][OURS]
+    table["x fp32"] = total["cpu_seconds"] / total["cpu_seconds"][OURS]
+    table[["min", "median", "max"]] = _range_over_turns(rows, total["gradients"])
+    table["x bf16"] = total["cpu_seconds"] / total["cpu_seconds"]["cloakbench bf16"]
+    table["PSR, %"] = 100 - 100 * crafters["recognised"].sum() / crafters["faces"].sum()
+    table["bytes as fp32, %"] = 100 * crafters["as_ours"].mean()
+    return table.reindex([*table.index, *sorted(set(OPPONENTS) - set(table.index))]).reset_index()
+
+
+def _range_over_turns(rows: pd.DataFrame, gradients: pd.Series) -> pd.DataFrame:
+    """Smallest, median and largest ratio of a crafter's CPU seconds to those of OURS: (crafters, 3)."""
+    rates = rows.assign(rate=rows["cpu_seconds"] / rows["gradients"])
+    turns = rates.pivot(index=["repetition", "eps"], columns="crafter", values="rate")
+    ratios = turns.div(turns[OURS], axis=0) * gradients / gradients[OURS]
+    return ratios.agg(["min", "median", "max"]).T
 
 
 def floor(rows: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +75,8 @@ def tables(directory: Path, networks: Mapping[str, Mapping]) -> dict[str, pd.Dat
 
 
 def markdown(table: pd.DataFrame) -> str:
-    return table.to_markdown(index=False, floatfmt=".2f", missingval="not installed")
+    present = table.astype(object).where(table.notna(), "not installed")
+    return present.to_markdown(index=False, floatfmt=".2f")
 
 
 def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
@@ -89,9 +96,9 @@ def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
 
 
 def _machine(about: Mapping) -> str:
-    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    versions = [f"Python {platform.python_version()}", *(f"{name} {_version(name)}" for name in PACKAGES)]
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}.\nPython {platform.python_version()}, {versions}.\n"
+        f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}.\n{', '.join(versions)}.\n"
         f"Threads of torch: {about['threads']}; vector instructions: {torch.backends.cpu.get_cpu_capability()}. "
         "Only ratios within a table mean something: other machines are faster or slower for all alike. Where a ratio "
         "is of CPU seconds, other programs on the machine have hardly changed it."
@@ -113,12 +120,12 @@ def _version(name: str) -> str:
 CRAFTING = """## Crafting on {network}
 
 BIM, budgets 4 to 128, {faces} rendered faces at once, {repetitions} repetition(s); {arch} at full size with weights:
-{weights}. A gallery holds the clean faces; PSR is top-1 among it, without storage. *times fp32*: how many times the
-seconds of cloakbench in fp32; *a gradient*: the same for one gradient, in CPU seconds over the turns, which leaves out
-that budgets share theirs."""
+{weights}. A gallery holds the clean faces; PSR is top-1 among it, without storage. Libraries get the network in eval
+mode as their users have it and craft every budget from the clean face. *x fp32*, *x bf16*: CPU seconds in multiples of
+cloakbench's; *min, median, max* of *x fp32* over the turns of one budget each."""
 
-FLOOR = """Gradients a CPU second of a bare forward-and-backward loop on the same network and batch, and of crafting with
-all that it does besides (files, clipping, rounding):"""
+FLOOR = """Gradients a CPU second of a bare forward-and-backward loop on the same network and batch, and of crafting
+with all that it does besides (files, clipping, rounding):"""
 
 TEXTS = {
     "overhead": """## Snakemake around the stages
