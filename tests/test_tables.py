@@ -18,6 +18,7 @@ ABOUT = {
     "photos": 1,
     "seed": 3,
     "missed": "drop",
+    "precision": "bf16",
     "models": {"a_b": {"arch": "resnet50", "weights": "w_1.pt", "head": "softmax"}},
 }
 
