@@ -75,7 +75,8 @@ def caption(about: Mapping) -> str:
     data = f" under {about['root']}" if about["root"] else ""
     return (
         f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
-        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. Recognisers: {models}.{crafted}"
+        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. "
+        f"Recognisers: {models}.{crafted}"
     )
 
 
