@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cloakbench.benchmarks import crafting, jobs, memory, opponents, overhead, page, sampling, startup
+from cloakbench.benchmarks import crafters, crafting, jobs, memory, opponents, overhead, page, sampling, startup
 from cloakbench.errors import InputError
 from conftest import ROOT, job_counts, snakemake
 
@@ -68,10 +68,10 @@ def test_ratios_follow_from_the_measurements():
 
 
 def test_the_network_of_a_library_is_the_same_function(tmp_path):
-    setting = crafting.prepare(MODEL, 2, 2, tmp_path)
-    ours = crafting.load_recogniser(setting.model, setting.weights, setting.gallery)
+    setting = crafters.prepare(MODEL, 2, 2, tmp_path)
+    ours = setting.recogniser()
     x = torch.randint(0, 256, (2, 3, 32, 32)).float()
-    torch.testing.assert_close(crafting.user_network(setting)(x / 255), ours(x), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(crafters.user_network(setting)(x / 255), ours(x), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("stage", jobs.JOBS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import runpy
 import shlex
 import subprocess
@@ -24,7 +25,8 @@ CPU_SECONDS = re.compile(r"([\d.]+) s of CPU")
 
 def measure(snakefile: Path, config: Mapping, cores: int) -> pd.DataFrame:
     """One row: jobs, seconds by Snakemake on `cores` cores, seconds of the same commands one after another in one
-    process whose torch has `cores` threads, and the CPU seconds that the jobs' logs add up to.
+    process whose torch has `cores` threads, and CPU seconds: those that the jobs' logs add up to, Snakemake's own with
+    the launchers of the jobs, and the one process's.
 
     The one process starts cold and imports everything once; the warm parent of the jobs is started anew too. Both
     begin with an empty folder. Raises InputError if either fails.
@@ -36,25 +38,32 @@ def measure(snakefile: Path, config: Mapping, cores: int) -> pd.DataFrame:
         (workflow / "study.json").write_text(json.dumps(config))
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(workflow)]
         snakemake += ["--configfile", str(workflow / "study.json"), "--cores", str(cores)]
-        printed, by_snakemake = run([*snakemake, "--printshellcmds"], workflow)
+        printed, by_snakemake, own_cpu = run([*snakemake, "--printshellcmds"], workflow)
         commands = jobs(printed)
         (process / "jobs.json").write_text(json.dumps([with_threads(words, cores) for words in commands]))
-        _, alone = run([sys.executable, "-m", "cloakbench.benchmarks.overhead", "jobs.json"], process)
+        _, alone, alone_cpu = run([sys.executable, "-m", "cloakbench.benchmarks.overhead", "jobs.json"], process)
         logs = [log.read_text(errors="replace") for log in sorted((workflow / "logs").rglob("*.log"))]
     cpu = sum(float(found[1]) for log in logs if (found := CPU_SECONDS.search(log)))
     row = {"jobs": len(commands), "cores": cores, "snakemake": by_snakemake, "one_process": alone, "jobs_cpu": cpu}
+    row |= {"snakemake_cpu": own_cpu, "one_process_cpu": alone_cpu}
     return pd.DataFrame([row])
 
 
-def run(command: Sequence[str], directory: Path) -> tuple[str, float]:
-    """What a command prints and its seconds; its temporary folder, and with it the warm parent, is its own."""
+def run(command: Sequence[str], directory: Path) -> tuple[str, float, float]:
+    """What a command prints, its seconds and its CPU seconds, without those of the warm parent and the jobs forked
+    from it. Its temporary folder, and with it the warm parent, is its own."""
     (directory / "tmp").mkdir()
     environment = os.environ | {"TMPDIR": str(directory / "tmp")}
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), cpu_of_children()
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise InputError(f"{shlex.join(command[:3])} failed while it was measured: {done.stderr[-500:]}")
-    return done.stdout + done.stderr, time.perf_counter() - started
+    return done.stdout + done.stderr, time.perf_counter() - started, cpu_of_children() - cpu
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def jobs(printed: str) -> list[list[str]]:

@@ -55,9 +55,13 @@ def floor(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def overhead(rows: pd.DataFrame) -> pd.DataFrame:
-    spread = rows["jobs_cpu"] / rows["cores"]
+    """The measurements with their ratios: to the one process, by the clock and in CPU seconds, and to what the jobs'
+    own CPU seconds would take on cores that are never idle."""
+    cpu = rows["jobs_cpu"] + rows["snakemake_cpu"]
     return rows.assign(
-        times_one_process=rows["snakemake"] / rows["one_process"], times_jobs_cpu_over_cores=rows["snakemake"] / spread
+        times=rows["snakemake"] / rows["one_process"],
+        times_cpu=cpu / rows["one_process_cpu"],
+        times_never_idle=rows["snakemake"] / (rows["jobs_cpu"] / rows["cores"]),
     )
 
 
@@ -132,7 +136,9 @@ TEXTS = {
 
 {study}. *snakemake*: seconds by Snakemake on all cores; *one_process*: the very commands that it ran, one after another
 in one process that imports everything once and whose torch has a thread a core; *jobs_cpu*: the CPU seconds that the
-jobs themselves report; their sum over the cores is what no scheduler could beat.""",
+jobs themselves report, *snakemake_cpu* Snakemake's own with its launchers of jobs, without the warm parent's imports.
+*times* is by the clock, *times_cpu* in CPU seconds (Snakemake and jobs against the one process), *times_never_idle* by
+the clock against *jobs_cpu* spread over all cores, which no scheduler could beat.""",
     "startup": """## The start of a job
 
 Jobs of two faces: a plain interpreter against a fork of the warm parent, medians.""",
