@@ -24,5 +24,6 @@ if __name__ == "__main__":
     arguments.add_argument("--faces", type=int, required=True, help="how many are attacked")
     arguments.add_argument("--repetitions", type=int, required=True)
     arguments.add_argument("--output", type=Path, required=True)
-    command.compute_options(arguments)
+    arguments.add_argument("--threads", type=int, required=True, help="of torch, for every crafter")
+    arguments.add_argument("--batch", type=int, required=True, help="faces computed at once")
     command.run(main, arguments)

@@ -7,10 +7,6 @@ NETWORKS = MEASURED["networks"]
 WHOLE_MACHINE = workflow.cores or 1
 
 
-def benchmark_version(script):
-    return lambda wildcards: code_version(f"benchmarks/{script}.py")
-
-
 rule benchmark:
     """All measurements on one page."""
     input:
@@ -29,14 +25,15 @@ rule benchmark_craft:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     params:
-        code=benchmark_version("craft"),
+        code=lambda wildcards: code_version("benchmarks/craft.py"),
         model=lambda wildcards: json.dumps(NETWORKS[wildcards.network]),
         faces=MEASURED["faces"],
         repetitions=MEASURED["repetitions"],
-        compute=COMPUTE,
+        threads=config["compute"]["threads"],
+        batch=config["compute"]["batch"],
     shell:
         "python $CLOAKBENCH_SCRIPTS/benchmarks/craft.py --model {params.model:q} --faces {params.faces} "
-        "--repetitions {params.repetitions} --output {output.csv:q} {params.compute} --log {log:q}"
+        "--repetitions {params.repetitions} --output {output.csv:q} --threads {params.threads} --batch {params.batch} --log {log:q}"
 
 
 rule benchmark_overhead:
@@ -49,21 +46,13 @@ rule benchmark_overhead:
         "../../envs/cloakbench.yaml"
     threads: WHOLE_MACHINE
     params:
-        code=benchmark_version("overhead"),
+        code=lambda wildcards: code_version("benchmarks/overhead.py"),
         snakefile=lambda wildcards: f"{workflow.basedir}/Snakefile",
-        config=lambda wildcards: json.dumps(merged(config, MEASURED["overhead"])),
+        config=lambda wildcards: json.dumps(config),
+        changes=json.dumps(MEASURED["overhead"]),
     shell:
         "python $CLOAKBENCH_SCRIPTS/benchmarks/overhead.py --snakefile {params.snakefile:q} --config {params.config:q} "
-        "--cores {threads} --output {output.csv:q} --log {log:q}"
-
-
-def merged(settings, changes):
-    """The settings with some changed, mapping by mapping, as Snakemake merges config files."""
-    changed = {
-        key: merged(settings[key], value) if isinstance(value, dict) and isinstance(settings.get(key), dict) else value
-        for key, value in changes.items()
-    }
-    return {**settings, **changed}
+        "--changes {params.changes:q} --cores {threads} --output {output.csv:q} --log {log:q}"
 
 
 rule benchmark_startup:
@@ -76,7 +65,7 @@ rule benchmark_startup:
         "../../envs/cloakbench.yaml"
     threads: WHOLE_MACHINE
     params:
-        code=benchmark_version("startup"),
+        code=lambda wildcards: code_version("benchmarks/startup.py"),
         repetitions=MEASURED["starts"],
     shell:
         "python $CLOAKBENCH_SCRIPTS/benchmarks/startup.py --repetitions {params.repetitions} --output {output.csv:q} "
@@ -92,7 +81,7 @@ rule benchmark_memory:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=benchmark_version("memory"),
+        code=lambda wildcards: code_version("benchmarks/memory.py"),
         faces=MEASURED["memory_faces"],
     shell:
         "python $CLOAKBENCH_SCRIPTS/benchmarks/memory.py --faces {params.faces} --output {output.csv:q} --log {log:q}"
@@ -107,7 +96,7 @@ rule benchmark_sampling:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=benchmark_version("sampling"),
+        code=lambda wildcards: code_version("benchmarks/sampling.py"),
         tree=lambda wildcards: "--folders {folders} --photos {photos} --subjects {subjects}".format(**MEASURED["tree"]),
     shell:
         "python $CLOAKBENCH_SCRIPTS/benchmarks/sampling.py {params.tree} --output {output.csv:q} --log {log:q}"
@@ -128,8 +117,8 @@ rule benchmark_page:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=benchmark_version("page"),
-        folder=BENCHMARK,
+        code=lambda wildcards: code_version("benchmarks/page.py"),
+        folder=lambda wildcards, output: Path(output.page).parent,
         about=lambda wildcards: json.dumps(
             {key: MEASURED[key] for key in ("faces", "repetitions", "networks")}
             | {key: config["compute"][key] for key in ("threads", "batch")}

@@ -23,7 +23,7 @@ LAUNCHER = "python -S -m cloakbench.warm "  # how rules start a job; what follow
 CPU_SECONDS = re.compile(r"([\d.]+) s of CPU")
 
 
-def measure(snakefile: Path, config: Mapping, cores: int) -> pd.DataFrame:
+def measure(snakefile: Path, config: Mapping, changes: Mapping, cores: int) -> pd.DataFrame:
     """One row: jobs, seconds by Snakemake on `cores` cores, seconds of the same commands one after another in one
     process whose torch has `cores` threads, and CPU seconds: those that the jobs' logs add up to, Snakemake's own with
     the launchers of the jobs, and the one process's.
@@ -35,9 +35,11 @@ def measure(snakefile: Path, config: Mapping, cores: int) -> pd.DataFrame:
         workflow, process = Path(directory) / "workflow", Path(directory) / "process"
         for folder in (workflow, process):
             folder.mkdir()
-        (workflow / "study.json").write_text(json.dumps(config))
+        configs = [workflow / "study.json", workflow / "changes.json"]  # Snakemake merges the second into the first
+        for path, settings in zip(configs, (config, changes), strict=True):
+            path.write_text(json.dumps(settings))
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(workflow)]
-        snakemake += ["--configfile", str(workflow / "study.json"), "--cores", str(cores)]
+        snakemake += ["--cores", str(cores), "--configfile", *map(str, configs)]
         printed, by_snakemake, own_cpu = run([*snakemake, "--printshellcmds"], workflow)
         commands = jobs(printed)
         (process / "jobs.json").write_text(json.dumps([with_threads(words, cores) for words in commands]))
