@@ -6,6 +6,7 @@ all of them. Times are wall-clock and CPU seconds of the attack alone: the netwo
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,6 +68,7 @@ def taking_turns(
         faces, seconds, cpu = timed[name]
         recognised = int((judge(to_tensor(faces)).argmax(dim=1).numpy() == setting.labels).sum())
         gradients = gradients_of(name, eps)
+        print(f"eps {eps}: {name}: {gradients} gradients a face, {cpu:.1f} s of CPU", file=sys.stderr)
         yield name, repetition, eps, gradients, seconds, cpu, recognised, len(faces), float((faces == ours).mean())
 
 
