@@ -8,6 +8,7 @@ import yaml
 from cloakbench.architectures import ARCHITECTURES, find
 from cloakbench.attacks import FAMILIES, GOALS
 from cloakbench.datasets import LOADERS
+from cloakbench.graphs import FORMS
 from cloakbench.images import SUBSAMPLING, SUFFIX
 from cloakbench.small import SMALL
 from conftest import ROOT, TOY, job_counts, snakemake
@@ -31,6 +32,13 @@ WRONG = {
     "models: {facenet: {weights: nowhere.pt}}": ["models.facenet.weights: no file 'nowhere.pt'"],
     "models: {facenet: {weights: 'https://example.org/a.pt'}}": ["models.facenet.sha256: missing"],
     "models: {facenet: {head: gallery}}": ["models.facenet.head"],
+    "models: {facenet: {arch: onnx}}": ["models.facenet.weights", "onnx", "not trained"],
+    "models: {facenet: {arch: onnx, weights: wrong.yaml, head: gallery}}": [
+        "matrix.source: 'facenet' is an ONNX network",
+        "no gradients",
+        "torch.export",
+    ],
+    "models: {facenet: {arch: torchscript, weights: wrong.yaml, head: gallery, member: x}}": ["models.facenet.member"],
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
     "crops: {tight160: {size: 160, short_side: 150}}": ["crops.tight160: short_side 150 is below size 160"],
@@ -67,7 +75,7 @@ def test_the_default_study_is_the_papers_grid(tmp_path):
 def test_the_schema_and_the_registries_name_the_same_things():
     model = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
     arch = model["arch"]["anyOf"][0]["enum"]
-    assert set(arch) >= {*ARCHITECTURES, *SMALL}
+    assert set(arch) == {*ARCHITECTURES, *SMALL, *FORMS}
     assert all(find(name) for name in ARCHITECTURES)
     attack = SCHEMA["properties"]["attacks"]["additionalProperties"]["properties"]
     assert set(attack["family"]["enum"]) == set(FAMILIES)
