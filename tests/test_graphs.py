@@ -350,6 +350,18 @@ def test_torchscript_that_runs_while_it_is_loaded_is_refused(tmp_path):
     assert not marker.exists()
 
 
+def test_torchscript_hooks_are_refused(tmp_path):
+    """They are no part of the graph of `forward` and would run all the same."""
+
+    def hook(self, given: tuple[torch.Tensor]) -> None:
+        torch.save(given[0], "ran")
+
+    network = Tiny().eval()
+    network.register_forward_pre_hook(hook)
+    torch.jit.save(torch.jit.script(network), path := tmp_path / "net")
+    refused(path, "torchscript", "__forward_pre_hooks__", "nothing was run")
+
+
 def test_torchscript_pickles_name_tensors_and_their_own_classes_only(network, tmp_path):
     marker = tmp_path / "ran"
     for name in ("data.pkl", "constants.pkl"):
@@ -450,6 +462,17 @@ def test_exported_tensors_stay_within_their_bytes(network, tmp_path):
     refused(path, "torch_export", "damaged or of another form")
 
 
+def test_a_short_weight_is_not_read_beyond_its_end(tmp_path):
+    program = torch.export.export(timm_network("test_resnet"), (torch.zeros(2, 3, 64, 64),)).run_decompositions()
+    torch.export.save(program, path := tmp_path / "net")
+    names = json.loads(packed.read_records(path)[WEIGHTS])["config"]
+    mean = next(name for name in names if name.endswith("running_mean"))
+    edited(path, WEIGHTS, lambda config: config["config"][mean]["tensor_meta"].update(sizes=[{"as_int": 1}]))
+    network = graphs.build("torch_export", graphs.FORMS["torch_export"].read(path), one_by_one=False)
+    with pytest.raises(RuntimeError, match="running_mean should contain"):
+        network(torch.zeros(2, 3, 64, 64))
+
+
 def test_another_graph_format_is_refused(network, tmp_path):
     path = export(network, "torch_export", tmp_path / "net")
     edited(path, GRAPH, lambda program: program["schema_version"].update(major=9))
@@ -494,6 +517,11 @@ def test_operations_are_known_by_their_whole_name():
         with pytest.raises(InputError, match="asks for"):
             admit(name)
     harmful = {"from_file", "save", "set_", "set_data", "_sparse_coo_tensor_unsafe", "manual_seed", "rand", "empty"}
+    harmful |= {
+        "native_batch_norm",
+        "_native_batch_norm_legit_no_training",
+        "_reshape_alias",
+    }  # read where they should not
     assert not harmful & ADMITTED["aten"]
 
 

@@ -28,6 +28,7 @@ GLOBAL = re.compile(
     r"|torch\._utils _rebuild_tensor_v2|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
     r"|torch\.jit\._pickle (build_(int|double|bool|tensor)list|restore_type_tag)|collections OrderedDict"
 )
+UNSEEN = re.compile(rb"__setstate__|__forward_(pre_)?hooks__")  # code that is not in the graph of `forward`
 NAMING = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}  # pickle's ways to name what it makes
 
 
@@ -48,8 +49,7 @@ class TorchScript(nn.Module):
             admit(kind)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        # without the optimiser, which rewrites a program after its first calls: the same faces give the same bytes.
-        # not `self.script(faces)`: that would also run hooks, which are not in the graph
+        # without the optimiser, which rewrites a program after its first calls: the same faces give the same bytes
         with torch.jit.optimized_execution(False):
             return self.script.forward(faces.contiguous())
 
@@ -70,8 +70,8 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     for name, data in kept.items():
         if name.endswith(".pkl"):
             _check_pickle(data, f"{path}: {name}")
-        elif name.endswith(".py") and b"__setstate__" in data:
-            raise InputError(f"{path}: {name} has a __setstate__, which would run while it is loaded; nothing was run")
+        elif found := UNSEEN.search(data):
+            raise InputError(f"{path}: {name} has {found[0].decode()}, which would run unasked; nothing was run")
     return {ARCHIVE: packed.to_tensor(packed.write_records(kept))}
 
 
