@@ -45,10 +45,18 @@ WRONG = {
     "dataset: {loader: lwf}": ["dataset.loader: 'lwf'", "folder"],
     "dataset: {loader: folder}": ["dataset.root", "<root>/<identity>/<photo>"],
     "dataset: {loader: folder, root: /no/where}": ["dataset.root: no folder '/no/where'"],
+    "dataset: {enrol: 1}": ["dataset.enrol: 1", "one photo an identity", "enrol_min: 1"],
+    "dataset: {enrol: 4, enrol_min: 5}": ["dataset.enrol_min: 5 is more than dataset.enrol, 4"],
+    "dataset: {enrol_min: 0}": ["dataset.enrol_min", "minimum of 1"],
+    "models:\n  a: {arch: resnet50}\n  b: {arch: senet50}\n  a: {arch: senet50}": [
+        "wrong.yaml, line 4: 'a' is there already, on line 2"
+    ],
+    "top_k: [1]\nattacks: {bim: {step_size: 1, step_size: 2}}": ["wrong.yaml, line 2: 'step_size'", "on line 2"],
+    '{"seed": 1, "crops": {"x": {"size": 64, "size": 96}}}': ["wrong.yaml: 'size' is there twice"],
     "study: ../elsewhere": ["study", "../elsewhere"],
     "detection: {missed: ignored}": ["detection.missed", "whole_crop"],
     "compute: {device: tpu}": ["compute.device", "cuda"],
-    "compute: {chunks: 3}": ["compute.chunks: 3", "16 faces make 1 batches of 16", "at most 1 accepted"],
+    "compute: {chunks: 3}": ["compute.chunks: 3", "24 faces make 2 batches of 16", "at most 2 accepted"],
     "top_k: [0]": ["top_k[0]", "minimum"],
 }
 
@@ -63,6 +71,20 @@ def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
     for part in WRONG[text]:
         assert part in message
     assert not (tmp_path / "results").exists()
+
+
+def test_a_key_that_is_there_twice_is_found_in_every_file(tmp_path):
+    """An anchor that is used twice, a merged mapping and two files with the same key are none of it."""
+    (tmp_path / "first.yaml").write_text(
+        "crops: {a: &a {size: 64, margin: 0}, b: *a, c: {<<: *a, size: 96}}\nseed: 1\n"
+    )
+    (tmp_path / "second.yaml").write_text("seed: 2\n")
+    files = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    run = snakemake(tmp_path, "-n", "--configfile", *files)
+    assert run.returncode == 0, run.stderr
+    files[0].write_text("seed: 1\nseed: 2\n")
+    run = snakemake(tmp_path, "-n", "--configfile", *files)
+    assert run.stderr.splitlines()[-1].endswith("first.yaml, line 2: 'seed' is there already, on line 1")
 
 
 def test_the_default_study_is_the_papers_grid(tmp_path):

@@ -1,7 +1,6 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
-import os
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -17,6 +16,7 @@ os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
 COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+CRAFTING = f"{COMPUTE} --precision {config['compute']['precision']}"
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 
 

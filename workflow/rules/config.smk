@@ -1,6 +1,9 @@
 # The study's config: filled in, checked before anything else happens, and the names that follow from it.
+import os
+import json
 from pathlib import Path
 
+import yaml  # Snakemake's own
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -13,6 +16,32 @@ def refuse(message):
 def require(condition, message, known=()):
     if not condition:
         refuse(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
+
+
+class EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models with one name one is lost."""
+
+    def construct_mapping(self, node, deep=False):
+        lines = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            first = lines.setdefault(str(key.value), line)
+            require(first == line, f"{self.name}, line {line}: {key.value!r} is there already, on line {first}")
+        return super().construct_mapping(node, deep)
+
+
+def check_keys(path):
+    """Refuse a config file, YAML or JSON, that has a key twice in one mapping."""
+
+    def unique(pairs):
+        for name, _ in pairs:
+            require([key for key, _ in pairs].count(name) == 1, f"{path}: {name!r} is there twice in one mapping")
+
+    try:
+        json.loads(Path(path).read_text(), object_pairs_hook=unique)
+    except json.JSONDecodeError:
+        with Path(path).open() as file:
+            yaml.load(file, EachKeyOnce)
 
 
 def fill_and_check(config):
@@ -55,6 +84,14 @@ def check(config):
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
 
 
+def check_enrolment(dataset):
+    """A template of a single photo is a weak opponent; it is meant only where the config says so."""
+    enrol, least = dataset["enrol"], dataset.get("enrol_min")
+    lonely = "dataset.enrol: 1 makes a gallery with one photo an identity; enrol 2 or more, or set enrol_min: 1 too"
+    require(enrol > 1 or least == 1, lonely)
+    require(least is None or least <= enrol, f"dataset.enrol_min: {least} is more than dataset.enrol, {enrol}")
+
+
 def check_model(key, model):
     weights, crop = model["weights"], model["crop"]
     require(crop in config["crops"], f"{key}.crop: {crop!r} is not in crops", config["crops"])
@@ -93,8 +130,11 @@ def check_chunks(config):
     require(compute["chunks"] <= batches, f"{message}; at most {batches} accepted")
 
 
+for path in workflow.configfiles:
+    check_keys(path)
 fill_and_check(config)
 check(config)
+check_enrolment(config["dataset"])
 check_chunks(config)
 
 STUDY = f"results/{config['study']}"
@@ -107,11 +147,12 @@ TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "t
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
+ENROL_MIN = config["dataset"].get("enrol_min", ENROL) if ENROL else 0
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
 ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
 BATCHES = -(-ATTACKED // config["compute"]["batch"])
 # the parts that a cell's faces are computed in, and their place in a path; without parts a cell is one file
 PARTS = {"part": range(config["compute"]["chunks"])} if config["compute"]["chunks"] > 1 else {}
-PART = "/part{part}" if PARTS else ""
+PART = f"{os.sep}part{{part}}" if PARTS else ""
 FACES = f"{STUDY}/subjects/{{crop}}{PART}.npy"
 CELLS = f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv"

@@ -66,10 +66,11 @@ def caption(about: Mapping) -> str:
         f"{model['head']} head"
         for name, model in sorted(about["models"].items())
     )
+    crafted = "" if about["precision"] == "fp32" else f" Gradients in {about['precision']}."
     data = f" under {about['root']}" if about["root"] else ""
     return (
         f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
-        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. Recognisers: {models}."
+        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. Recognisers: {models}.{crafted}"
     )
 
 
