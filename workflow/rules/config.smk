@@ -24,9 +24,10 @@ class EachKeyOnce(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         lines = {}
         for key, _ in node.value:
-            line = key.start_mark.line + 1
-            first = lines.setdefault(str(key.value), line)
-            require(first == line, f"{self.name}, line {line}: {key.value!r} is there already, on line {first}")
+            name, line = str(key.value), key.start_mark.line + 1
+            again = f"{self.name}, line {line}: {name!r} is there already, on line {lines.get(name)}"
+            require(name not in lines, again)
+            lines[name] = line
         return super().construct_mapping(node, deep)
 
 
