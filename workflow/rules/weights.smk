@@ -40,9 +40,10 @@ rule convert:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("convert.py"),
-        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "member"),
+        model=conversion_facts,
+        size=trial_size,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} --output {output.weights:q} --log {log:q}"
+        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --log {log:q}"
