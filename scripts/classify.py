@@ -7,11 +7,9 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
     from cloakbench import devices
     from cloakbench.classify import classify
-    from cloakbench.files import write_text
+    from cloakbench.files import read_table, write_text
     from cloakbench.models import load_recogniser
     from cloakbench.sample import attacked, read_photos
 
@@ -19,7 +17,7 @@ def main(options):
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
     labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
     rows = classify(
-        pd.read_csv(options.redetected),
+        read_table(options.redetected),
         options.stored,
         recogniser,
         labels,

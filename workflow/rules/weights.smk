@@ -41,6 +41,7 @@ rule convert:
     params:
         code=code_version("convert.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "member"),
+        content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:

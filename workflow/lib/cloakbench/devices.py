@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
+from cloakbench import seals
 from cloakbench.errors import InputError
 
 
@@ -23,4 +26,6 @@ def use(device: str, threads: int) -> torch.device:
         raise InputError(
             "compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one"
         )
-    return torch.device("cuda" if available and device != "cpu" else "cpu")
+    used = torch.device("cuda" if available and device != "cpu" else "cpu")
+    seals.note(device=torch.cuda.get_device_name() if used.type == "cuda" else f"cpu, {platform.machine()}")
+    return used

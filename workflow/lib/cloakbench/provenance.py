@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from cloakbench.files import sha256
 from cloakbench.models import load_tensors
+from cloakbench.seals import sha256
 
 
 def provenance(study: Path, config: Mapping, code: Mapping[str, str]) -> dict[str, Any]:
