@@ -48,6 +48,11 @@ def seal_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.seal")
 
 
+def unsealed(name: str) -> str:
+    """The name of what the file called `name` is the seal of; empty if it is no seal."""
+    return name[1:].removesuffix(".seal") if name.startswith(".") and name.endswith(".seal") else ""
+
+
 def replace_text(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -98,8 +103,12 @@ def _digests(path: Path) -> dict[str, str]:
 
 
 def contents(path: Path) -> list[str]:
-    """What lies in a folder, by its path in it, but for hidden files (Snakemake's time stamp)."""
+    """What lies in a folder, by its path in it, but for hidden files and what has a seal of its own."""
     if not path.is_dir():
         return [WHOLE]
-    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names if not name.startswith("."))
-    return sorted(file.relative_to(path).as_posix() for file in files)
+    found = []
+    for folder, below, names in os.walk(path):
+        own = {unsealed(name) for name in names}
+        below[:] = [name for name in below if name not in own]
+        found += [Path(folder, name) for name in names if not name.startswith(".") and name not in own]
+    return sorted(file.relative_to(path).as_posix() for file in found)

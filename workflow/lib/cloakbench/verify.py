@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cloakbench import tables
@@ -38,7 +38,7 @@ def differences(study: Path, published: Path) -> Iterator[str]:
         yield from _derived(study / name, derive)
     if root.is_dir():
         try:
-            yield from _photographs(study, root)
+            yield from _photographs(study, root, facts["photos"])
         except InputError as error:
             yield str(error)
 
@@ -97,8 +97,8 @@ def _derived(path: Path, derive: Callable[[], str]) -> Iterator[str]:
         yield f"{path}: cannot be derived anew ({error})"
 
 
-def _photographs(study: Path, root: Path) -> Iterator[str]:
-    for name in ("subjects.csv", "enrolment.csv"):
+def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]:
+    for name in lists:
         rows = read_photos(study / name)
         for file, digest in zip(rows["file"], rows["sha256"], strict=True):
             if digest and not ((root / file).is_file() and sha256(root / file) == digest):
