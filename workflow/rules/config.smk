@@ -1,4 +1,5 @@
 # The study's config: filled in, checked before anything else happens, and the names that follow from it.
+import math
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -15,8 +16,21 @@ def require(condition, message, known=()):
         refuse(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
 
 
+def plain(key, value):
+    """The value with whole numbers as such: in a path 4.0 would be another budget than 4."""
+    if isinstance(value, dict):
+        return {name: plain(f"{key}.{name}".lstrip("."), part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(f"{key}[{index}]", part) for index, part in enumerate(value)]
+    if isinstance(value, float):
+        require(math.isfinite(value), f"{key}: {value} is not a number to compute with")
+        return int(value) if value.is_integer() else value
+    return value
+
+
 def fill_and_check(config):
     """Fill in the schema's defaults and refuse what it does not allow."""
+    config.update(plain("", config))
     try:
         validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
     except WorkflowError as error:
@@ -53,6 +67,8 @@ def check(config):
 def check_model(key, model):
     weights, crop = model["weights"], model["crop"]
     require(crop in config["crops"], f"{key}.crop: {crop!r} is not in crops", config["crops"])
+    spread = model["std"] if isinstance(model["std"], list) else [model["std"]]
+    require(min(spread) > 0, f"{key}.std: {model['std']}; grey levels are divided by it, so it has to be above 0")
     if weights == "trained":
         require(model["head"] == "softmax", f"{key}.head: trained weights have a softmax head, not a gallery")
         return
