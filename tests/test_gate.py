@@ -23,6 +23,7 @@ def test_clean_top1_is_the_share_of_right_answers(recogniser, faces, batch):
     labels = predicted.copy()
     labels[:2] = (labels[:2] + 1) % 10
     assert clean_top1(recogniser, [faces], labels, batch, CPU) == pytest.approx(100 * 4 / 6)
+    assert clean_top1(recogniser, [faces[:4], faces[4:]], labels, batch, CPU) == pytest.approx(100 * 4 / 6)
     assert clean_top1(recogniser, [faces[..., ::-1]], predicted, batch, CPU, bgr=True) == 100
 
 

@@ -1,7 +1,6 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
-import os
 import sys
 from functools import cache
 
@@ -14,6 +13,8 @@ SCRIPTS = ROOT / "scripts"
 # text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+# the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
+shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
 # the one part of the library that rule files import: it needs the standard library alone
 sys.path.insert(0, str(LIBRARY))
@@ -29,6 +30,7 @@ if workflow.is_main_process:  # what a user starts, not its jobs
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
 COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+CRAFTING = f"{COMPUTE} --precision {config['compute']['precision']}"
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 
 

@@ -19,7 +19,7 @@ rule path:
     resources:
         gpu=GPU,
     params:
-        compute=COMPUTE,
+        compute=CRAFTING,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
@@ -49,7 +49,7 @@ rule craft:
     resources:
         gpu=GPU,
     params:
-        compute=COMPUTE,
+        compute=CRAFTING,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
