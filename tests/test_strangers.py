@@ -131,9 +131,9 @@ def test_the_checkout_may_lie_anywhere(tmp_path):
     """In a folder whose name a shell would take apart."""
     root = tmp_path / "my $(touch pwned) projects; 'here'"
     shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".*", "results", "logs", "__pycache__", "docs"))
-    (tmp_path / "work").mkdir()
-    target = "results/demo/photos"
-    run = snakemake(tmp_path / "work", "--cores", 1, "--config", "dataset={identities: 2}", "--", target, root=root)
+    (tmp_path / "small.yaml").write_text("dataset: {identities: 2}")
+    options = ["--cores", 1, "--configfile", tmp_path / "small.yaml", "--", "results/demo/photos"]
+    run = snakemake(tmp_path / "work", *options, root=root)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not list(tmp_path.rglob("pwned*"))
 

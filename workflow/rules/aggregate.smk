@@ -1,4 +1,5 @@
 # what a table or figure says of the study it comes from
+# (a param made of it is a function: in a plain string Snakemake would take {x} in a path for a wildcard)
 ABOUT = {
     "study": config["study"],
     "loader": config["dataset"]["loader"],
@@ -58,7 +59,7 @@ rule table:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("table.py"),
-        about=json.dumps(ABOUT),
+        about=lambda wildcards: json.dumps(ABOUT),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"

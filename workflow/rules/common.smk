@@ -16,7 +16,7 @@ os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
-# the one part of the library that rule files import: it needs the standard library alone
+# the one part of the library that is imported while the workflow is parsed; it needs the standard library alone
 sys.path.insert(0, str(LIBRARY))
 from cloakbench.inspection import faults
 from cloakbench.seals import sha256

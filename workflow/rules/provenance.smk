@@ -17,8 +17,8 @@ rule provenance:
     params:
         code=code_version("provenance.py"),
         study=lambda wildcards: STUDY,
-        config=json.dumps(config, sort_keys=True),
-        about=json.dumps(ABOUT, sort_keys=True),
+        config=lambda wildcards: json.dumps(config, sort_keys=True),
+        about=lambda wildcards: json.dumps(ABOUT, sort_keys=True),
         scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.study:q} --config {params.config:q} "
