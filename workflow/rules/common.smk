@@ -52,22 +52,23 @@ def code_version(script):
     As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
     programs that a shell command calls, and a checkout that merely touches files changes nothing.
     """
-    waiting, seen = [SCRIPTS / script], {}
+    waiting, seen = [SCRIPTS / script], set()
     while waiting:
         path = waiting.pop()
         if path not in seen:
-            seen[path] = path.read_bytes()
-            waiting += imported_modules(seen[path])
+            seen.add(path)
+            waiting += imported_modules(path)
     digest = hashlib.sha256()
     for path in sorted(seen):
-        digest.update(b"\0".join([path.name.encode(), seen[path], b""]))
+        digest.update(b"\0".join([path.name.encode(), path.read_bytes(), b""]))
     return digest.hexdigest()
 
 
-def imported_modules(source):
-    """Files of the library that a Python source imports, inside functions too."""
+@cache
+def imported_modules(path):
+    """Files of the library that a Python file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
