@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from cloakbench.architectures import build
-from cloakbench.files import sha256
+from cloakbench.files import write_text
 from cloakbench.images import encode
 from cloakbench.models import save_tensors
 from cloakbench.render import render
+from cloakbench.seals import sha256
 
 SIDE = 48  # pixels: MTCNN still finds the face, and 10,000 are quick
 IDENTITIES = 100  # the same at any N: a wider network would need more memory for another reason
@@ -68,8 +69,8 @@ def make_inputs(directory: Path, count: int) -> None:
     drawn = pd.DataFrame({"subject": range(count), "photo": 0, "identity": identities, "file": "face.jpg"})
     box = {"left": 0.0, "top": 0.0, "right": float(SIDE), "bottom": float(SIDE), "confidence": 1.0}
     drawn = drawn.assign(sha256=sha256(directory / "face.jpg"), **box)
-    drawn.assign(passed_over="").to_csv(directory / "subjects.csv", index=False)
-    drawn.drop(columns=["subject", "photo"]).to_csv(directory / "enrolment.csv", index=False)
+    write_text(directory / "subjects.csv", drawn.assign(passed_over="").to_csv(index=False))
+    write_text(directory / "enrolment.csv", drawn.drop(columns=["subject", "photo"]).to_csv(index=False))
     torch.manual_seed(0)
     classes = [f"id{index:04d}" for index in range(IDENTITIES)]
     save_tensors(directory / "weights.safetensors", build(MODEL["arch"], IDENTITIES).state_dict(), classes=classes)
