@@ -11,7 +11,7 @@ from cloakbench.benchmarks import crafters, crafting, jobs, memory, opponents, o
 from cloakbench.errors import InputError
 from conftest import ROOT, job_counts, snakemake
 
-MODEL = {"arch": "timm/resnet10t", "size": 32, "mean": 127.5, "std": 128}
+MODEL = {"arch": "timm/resnet10t", "size": 32, "faces": 3, "mean": 127.5, "std": 128}
 MEASURED = {"craft": 2, "memory": 1, "overhead": 1, "sampling": 1, "startup": 1, "page": 1}
 
 
@@ -37,7 +37,7 @@ def test_budgets_together_need_the_gradients_of_the_paper():
 def crafted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crafting, "BUDGETS", [1, 2, 4])
-        return crafting.measure(MODEL, 3, 2, 2, tmp_path_factory.mktemp("craft"))
+        return crafting.measure(MODEL, 2, 2, tmp_path_factory.mktemp("craft"))
 
 
 def test_everybody_crafts_the_same_faces(crafted):
@@ -68,7 +68,7 @@ def test_ratios_follow_from_the_measurements():
 
 
 def test_the_network_of_a_library_is_the_same_function(tmp_path):
-    setting = crafters.prepare(MODEL, 2, 2, tmp_path)
+    setting = crafters.prepare(MODEL, 2, tmp_path)
     ours = setting.recogniser()
     x = torch.randint(0, 256, (2, 3, 32, 32)).float()
     torch.testing.assert_close(crafters.user_network(setting)(x / 255), ours(x), rtol=1e-3, atol=1e-3)

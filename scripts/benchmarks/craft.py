@@ -14,14 +14,15 @@ def main(options):
 
     devices.use("cpu", options.threads)
     with tempfile.TemporaryDirectory() as directory:
-        rows = measure(options.model, options.faces, options.repetitions, options.batch, Path(directory))
+        rows = measure(options.model, options.repetitions, options.batch, Path(directory))
     write_text(options.output, rows.to_csv(index=False))
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
-    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, size, mean, std, weights")
-    arguments.add_argument("--faces", type=int, required=True, help="how many are attacked")
+    arguments.add_argument(
+        "--model", type=json.loads, required=True, help="JSON: arch, size, faces, mean, std, weights"
+    )
     arguments.add_argument("--repetitions", type=int, required=True)
     arguments.add_argument("--output", type=Path, required=True)
     arguments.add_argument("--threads", type=int, required=True, help="of torch, for every crafter")

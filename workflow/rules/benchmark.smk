@@ -27,13 +27,12 @@ rule benchmark_craft:
     params:
         code=lambda wildcards: code_version("benchmarks/craft.py"),
         model=lambda wildcards: json.dumps(NETWORKS[wildcards.network]),
-        faces=MEASURED["faces"],
         repetitions=MEASURED["repetitions"],
         threads=config["compute"]["threads"],
         batch=config["compute"]["batch"],
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/craft.py --model {params.model:q} --faces {params.faces} "
-        "--repetitions {params.repetitions} --output {output.csv:q} --threads {params.threads} --batch {params.batch} --log {log:q}"
+        "python $CLOAKBENCH_SCRIPTS/benchmarks/craft.py --model {params.model:q} --repetitions {params.repetitions} "
+        "--output {output.csv:q} --threads {params.threads} --batch {params.batch} --log {log:q}"
 
 
 rule benchmark_overhead:
@@ -120,7 +119,7 @@ rule benchmark_page:
         code=lambda wildcards: code_version("benchmarks/page.py"),
         folder=lambda wildcards, output: Path(output.page).parent,
         about=lambda wildcards: json.dumps(
-            {key: MEASURED[key] for key in ("faces", "repetitions", "networks")}
+            {key: MEASURED[key] for key in ("repetitions", "networks")}
             | {key: config["compute"][key] for key in ("threads", "batch")}
             | {"study": f"Study {config['study']} with {json.dumps(MEASURED['overhead'])}"}
         ),

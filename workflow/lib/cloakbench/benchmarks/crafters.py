@@ -111,11 +111,12 @@ def user_network(setting: Setting) -> nn.Module:
     return In01(recogniser).eval()
 
 
-def prepare(model: Mapping, count: int, batch: int, directory: Path) -> Setting:
-    """Weights, a gallery of GALLERY rendered people and the first `count` of its own faces, which are attacked.
+def prepare(model: Mapping, batch: int, directory: Path) -> Setting:
+    """Weights, a gallery of GALLERY rendered people and the first of its own faces, which are attacked.
 
     Random weights recognise nobody on another photo; on its enrolled photo everyone, so that PSR counts something.
     """
+    count = model["faces"]
     weights, gallery, clean = (directory / name for name in ("weights.safetensors", "gallery.safetensors", "faces.npy"))
     if model.get("weights"):
         weights = Path(model["weights"])

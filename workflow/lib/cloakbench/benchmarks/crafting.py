@@ -35,13 +35,14 @@ PRECISIONS = ["fp32", "bf16"]
 COLUMNS = ["crafter", "repetition", "eps", "gradients", "seconds", "cpu_seconds", "recognised", "faces", "as_ours"]
 
 
-def measure(model: Mapping, count: int, repetitions: int, batch: int, directory: Path) -> pd.DataFrame:
-    """A row a crafter, repetition and budget (COLUMNS) of crafting `count` faces.
+def measure(model: Mapping, repetitions: int, batch: int, directory: Path) -> pd.DataFrame:
+    """A row a crafter, repetition and budget (COLUMNS) of crafting some faces.
 
     gradients: evaluations a face; as_ours: share of bytes that equal the cell crafted here in fp32.
-    model: `arch`, `size`, `mean`, `std` and `weights`, a converted checkpoint or None for seeded random ones.
+    model: `arch`, `size`, `faces` (how many), `mean`, `std`, and `weights`, a converted checkpoint or None for seeded
+    random ones.
     """
-    setting = prepare(model, count, batch, directory)
+    setting = prepare(model, batch, directory)
     judge, rows = setting.recogniser(), []
     for repetition in range(repetitions):
         crafters = everybody(setting, repetition)

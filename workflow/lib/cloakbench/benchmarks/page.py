@@ -85,12 +85,12 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
-    """The page: about: `threads`, `batch`, `faces`, `repetitions`, `networks`, `study` (the study of the overhead)."""
+    """The page: about: `threads`, `batch`, `repetitions`, `networks`, `study` (the study of the overhead)."""
     parts = ["# Benchmark", _machine(about)]
     for network, facts in about["networks"].items():
         weights = facts.get("weights") or "random, seeded"
         parts += [
-            CRAFTING.format(network=network, arch=facts["arch"], weights=weights, **about),
+            CRAFTING.format(network=network, weights=weights, faces=facts["faces"], arch=facts["arch"], **about),
             markdown(found[f"table_craft_{network}"]),
             FLOOR,
             markdown(found[f"table_floor_{network}"]),
@@ -124,7 +124,7 @@ def _version(name: str) -> str:
 
 CRAFTING = """## Crafting on {network}
 
-BIM, budgets 4 to 128, {faces} rendered faces at once, {repetitions} repetition(s); {arch} at full size with weights:
+BIM, budgets 4 to 128, {faces} rendered faces, {repetitions} repetition(s); {arch} at full size with weights:
 {weights}. A gallery holds the clean faces; PSR is top-1 among it, without storage. Libraries get the network in eval
 mode as their users have it and craft every budget from the clean face. *x fp32*, *x bf16*: CPU seconds in multiples of
 cloakbench's; *min, median, max* of *x fp32* over the turns of one budget each. *bytes as fp32*: at the smallest
