@@ -38,8 +38,8 @@ def measure(snakefile: Path, config: Mapping, changes: Mapping, cores: int) -> p
         configs = [workflow / "study.json", workflow / "changes.json"]  # Snakemake merges the second into the first
         for path, settings in zip(configs, (config, changes), strict=True):
             path.write_text(json.dumps(settings))
-        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(workflow)]
-        snakemake += ["--cores", str(cores), "--configfile", *map(str, configs)]
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.resolve())]
+        snakemake += ["--directory", str(workflow), "--cores", str(cores), "--configfile", *map(str, configs)]
         printed, by_snakemake, own_cpu = run([*snakemake, "--printshellcmds"], workflow)
         commands = jobs(printed)
         (process / "jobs.json").write_text(json.dumps([with_threads(words, cores) for words in commands]))
