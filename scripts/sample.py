@@ -9,15 +9,14 @@ def main(options):
     from cloakbench import devices
     from cloakbench.datasets import LOADERS
     from cloakbench.detectors import Detector
-    from cloakbench.files import write_text
-    from cloakbench.sample import Wanted, draw
+    from cloakbench.sample import Wanted, draw, write_photos
 
     dataset = LOADERS[options.loader](options.root, **({"split": options.split} if options.split else {}))
     detector = Detector(devices.use(options.device, options.threads))
     wanted = Wanted(options.subjects, options.photos, options.enrol, options.enrol_min, options.min_classes)
     subjects, enrolment = draw(dataset, wanted, options.seed, detector)
-    write_text(options.output_subjects, subjects.to_csv(index=False))
-    write_text(options.output_enrolment, enrolment.to_csv(index=False))
+    write_photos(options.output_subjects, subjects)
+    write_photos(options.output_enrolment, enrolment)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from PIL import Image
 from cloakbench.datasets import folder
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos
+from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos, write_photos
 
 
 class FakeDetector:
@@ -68,7 +68,7 @@ def test_what_is_passed_over_is_listed_with_the_reason(tree):
 def test_names_survive_the_file(tree, tmp_path):
     subjects, enrolment = drawn(tree, 6, 1, 4)
     for name, frame in {"subjects": subjects, "enrolment": enrolment}.items():
-        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        write_photos(tmp_path / f"{name}.csv", frame)
         read = read_photos(tmp_path / f"{name}.csv")
         assert list(read["identity"]) == list(frame["identity"])
         np.testing.assert_array_equal(read[["left", "bottom"]], frame[["left", "bottom"]].astype(float))

@@ -1,6 +1,7 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
+import sys
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -12,6 +13,19 @@ SCRIPTS = ROOT / "scripts"
 # text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+# the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
+shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
+
+# the one part of the library that is imported while the workflow is parsed; it needs the standard library alone
+sys.path.insert(0, str(LIBRARY))
+from cloakbench.inspection import faults
+from cloakbench.seals import sha256
+
+if workflow.is_main_process:  # what a user starts, not its jobs
+    FAULTS = list(faults(Path(STUDY)))
+    if FAULTS:
+        others = f" (and {len(FAULTS) - 1} more)" if FAULTS[1:] else ""
+        raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")
 
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
@@ -38,22 +52,23 @@ def code_version(script):
     As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
     programs that a shell command calls, and a checkout that merely touches files changes nothing.
     """
-    waiting, seen = [SCRIPTS / script], {}
+    waiting, seen = [SCRIPTS / script], set()
     while waiting:
         path = waiting.pop()
         if path not in seen:
-            seen[path] = path.read_bytes()
-            waiting += imported_modules(seen[path])
+            seen.add(path)
+            waiting += imported_modules(path)
     digest = hashlib.sha256()
     for path in sorted(seen):
-        digest.update(b"\0".join([path.name.encode(), seen[path], b""]))
+        digest.update(b"\0".join([path.name.encode(), path.read_bytes(), b""]))
     return digest.hexdigest()
 
 
-def imported_modules(source):
-    """Files of the library that a Python source imports, inside functions too."""
+@cache
+def imported_modules(path):
+    """Files of the library that a Python file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

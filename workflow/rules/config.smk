@@ -1,6 +1,7 @@
 # The study's config: filled in, checked before anything else happens, and the names that follow from it.
-import os
 import json
+import math
+import os
 from pathlib import Path
 
 import yaml  # Snakemake's own
@@ -45,8 +46,21 @@ def check_keys(path):
             yaml.load(file, EachKeyOnce)
 
 
+def plain(key, value):
+    """The value with whole numbers as such: in a path 4.0 would be another budget than 4."""
+    if isinstance(value, dict):
+        return {name: plain(f"{key}.{name}".lstrip("."), part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(f"{key}[{index}]", part) for index, part in enumerate(value)]
+    if isinstance(value, float):
+        require(math.isfinite(value), f"{key}: {value} is not a number to compute with")
+        return int(value) if value.is_integer() else value
+    return value
+
+
 def fill_and_check(config):
     """Fill in the schema's defaults and refuse what it does not allow."""
+    config.update(plain("", config))
     try:
         validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
     except WorkflowError as error:
@@ -95,6 +109,8 @@ def check_model(key, model):
     if model["arch"] in OWN_GRAPH:
         require(weights != "trained", f"{key}.weights: {model['arch']} is a file that holds the network, not trained")
         require("member" not in model, f"{key}.member: {model['arch']} is a single file, no archive of checkpoints")
+    spread = model["std"] if isinstance(model["std"], list) else [model["std"]]
+    require(min(spread) > 0, f"{key}.std: {model['std']}; grey levels are divided by it, so it has to be above 0")
     if weights == "trained":
         require(model["head"] == "softmax", f"{key}.head: trained weights have a softmax head, not a gallery")
         return

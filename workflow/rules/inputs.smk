@@ -39,6 +39,21 @@ def checkpoint_of(model):
     return f"{RESOURCES}/{digest_of(model)}" if "://" in weights else weights
 
 
+@cache
+def content(path):
+    """sha256 of a file from outside: as a param it shows that another file has taken the name, whatever its date."""
+    return sha256(Path(path))
+
+
+def given_content(wildcards):
+    """The content of the files that a recogniser is converted from; a fetched one is named by its own."""
+    model, dataset = config["models"][wildcards.model], config["dataset"]
+    files = [model.get("classes"), None if "://" in model["weights"] else model["weights"]]
+    if dataset["loader"] == "vggface2":
+        files.append(f"{dataset['root']}/identity_meta.csv")
+    return [content(file) for file in files if file and Path(file).is_file()]
+
+
 def class_list(wildcards):
     """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
     model, dataset = config["models"][wildcards.model], config["dataset"]

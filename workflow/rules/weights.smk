@@ -28,7 +28,8 @@ rule train:
 rule convert:
     """Check a checkpoint's hash and shapes and bring it into the form and naming that every job reads."""
     input:
-        checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
+        # a user's own file is a param, known by its content: Snakemake would read placeholders into its name
+        lambda wildcards: checkpoint_of(wildcards.model) if wildcards.model in FETCHED else [],
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
     log:
@@ -42,8 +43,10 @@ rule convert:
         code=code_version("convert.py"),
         model=conversion_facts,
         size=trial_size,
+        checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
+        content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
         "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --log {log:q}"

@@ -9,6 +9,7 @@ import time
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cloakbench.errors import InputError
@@ -50,11 +51,10 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     The log holds everything, a traceback too where the fault is the program's own.
     """
     options = arguments.parse_args()
-    if options.log:
-        options.log.parent.mkdir(parents=True, exist_ok=True)
-        sys.stderr = _Tee(sys.stderr, options.log.open("w", encoding="utf-8"))
     started = time.monotonic()
     try:
+        if options.log:
+            sys.stderr = _Tee(sys.stderr, _opened(options.log))
         main(options)
         if options.log:
             print(_cost(started), file=sys.stderr.log)
@@ -63,6 +63,14 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     except Exception as error:
         traceback.print_exc()
         _fail(f"{type(error).__name__}: {error}", options.log)
+
+
+def _opened(log: Path) -> io.TextIOBase:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{log}: cannot be written ({error.strerror}); make room or give access") from None
 
 
 def _cost(started: float) -> str:
@@ -94,10 +102,12 @@ class _Tee(io.TextIOBase):
     def write(self, text: str) -> int:
         if self.isatty():
             self.terminal.write(text)
-        self.log.write(text)
-        self.log.flush()
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            self.log.write(text)
+            self.log.flush()
         return len(text)
 
     def flush(self) -> None:
         self.terminal.flush()
-        self.log.flush()
+        with suppress(OSError):
+            self.log.flush()

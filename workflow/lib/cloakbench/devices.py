@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
+from cloakbench import seals
 from cloakbench.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}  # what a network computes in
@@ -27,4 +30,6 @@ def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
         raise InputError(
             "compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one"
         )
-    return torch.device("cuda" if available and device != "cpu" else "cpu")
+    used = torch.device("cuda" if available and device != "cpu" else "cpu")
+    seals.note(device=torch.cuda.get_device_name() if used.type == "cuda" else f"cpu, {platform.machine()}")
+    return used

@@ -21,6 +21,7 @@ from cloakbench.architectures import build, outputs_of
 from cloakbench.devices import PRECISIONS
 from cloakbench.errors import InputError
 from cloakbench.files import writing
+from cloakbench.seals import intact
 
 GALLERY_SCALE = 32.0  # logits = scale * cosine; only ranks and gradient signs depend on the logits
 
@@ -86,9 +87,11 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and facts that `save_tensors` wrote. Raises InputError for a file that is not whole."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(intact(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 

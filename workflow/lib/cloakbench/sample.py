@@ -15,8 +15,9 @@ from tqdm import tqdm
 from cloakbench.datasets import Dataset
 from cloakbench.detectors import Detection, Detector
 from cloakbench.errors import InputError
-from cloakbench.files import sha256
+from cloakbench.files import read_table, write_text
 from cloakbench.images import cut, read_photo
+from cloakbench.seals import sha256
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,23 @@ def _enrolment_frame(rows: list[dict]) -> pd.DataFrame:
 
 
 TEXT = {"identity": str, "file": str, "sha256": str, "passed_over": str}
+NAMES = ["identity", "file"]  # what the data set's owner has called them
+FORMULA = ("=", "+", "-", "@", "'")
+
+
+def write_photos(path: Path, photos: pd.DataFrame) -> None:
+    """subjects.csv or enrolment.csv. A name that a spreadsheet would take for a formula gets a ' in front."""
+    shown = photos.assign(
+        **{name: photos[name].map(lambda text: f"'{text}" if text.startswith(FORMULA) else text) for name in NAMES}
+    )
+    write_text(path, shown.to_csv(index=False))
 
 
 def read_photos(path: Path) -> pd.DataFrame:
-    """subjects.csv or enrolment.csv; an identity may be called NA or 007 and stays what it is."""
-    frame = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values={"subject": [""], "photo": [""]})
+    """What `write_photos` wrote; an identity may be called NA, 007 or =cmd() and stays what it is."""
+    frame = read_table(path, dtype=TEXT, keep_default_na=False, na_values={"subject": [""], "photo": [""]})
+    for name in NAMES:
+        frame[name] = frame[name].str.removeprefix("'")
     whole_numbers = {column: "Int64" for column in ("subject", "photo") if column in frame}
     boxes = ["left", "top", "right", "bottom"]
     frame[boxes] = frame[boxes].apply(pd.to_numeric)
