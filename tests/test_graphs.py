@@ -20,9 +20,9 @@ from torch import nn
 from cloakbench import graphs, onnx_graph, packed
 from cloakbench.convert import convert
 from cloakbench.errors import InputError
-from cloakbench.files import sha256
 from cloakbench.models import load_recogniser, load_tensors, to_tensor
 from cloakbench.operations import ADMITTED, admit
+from cloakbench.seals import sha256
 from conftest import snakemake
 
 onnx = pytest.importorskip("onnx", reason="SKIPPED, NOTHING WAS CHECKED: uv sync --group onnx")
