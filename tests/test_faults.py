@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,10 +116,9 @@ def test_kill_minus_nine_of_a_job_and_of_snakemake_in_every_stage(undisturbed, t
         assert marks > killed, (directory / "output.txt").read_text()  # nothing else may fail
         time.sleep(0.7)  # an orphan that is still writing
         if not killed:
-            assert "--unlock" in run(directory, root=root).stderr
-            assert run(directory, "--unlock", root=root).returncode == 0
             refused = run(directory, root=root)
             assert refused.returncode != 0 and "Incomplete files:\nresults/tiny/" in refused.stderr
+            assert run(directory, "--unlock", root=root).returncode == 0
         shutil.rmtree(directory / ".snakemake/locks", ignore_errors=True)  # what --unlock does
         killed = marks
     assert killed == {f"{stage} {victim}" for stage in STAGES for victim in ("job", "snakemake")}
@@ -230,10 +230,11 @@ def test_results_left_over_behind_a_clock_that_was_set_back_are_named(study, und
             os.utime(file, (1e9, 1e9))
     process = run(study, study / "steps.yaml")
     assert process.returncode != 0
-    assert "stored/facenet/bim/eps2/jpeg75: made from another results/tiny/crafted/" in last_line(process)
-    for stale in (study / "results/tiny").glob("stored/*/bim/*/jpeg75"):
-        shutil.rmtree(stale)
-    (study / "results/tiny/figures/examples.png").unlink()
+    assert re.search(r"made from another results/tiny/crafted/\S+ than the one that is there", last_line(process))
+    left_over = [Path(line.split(": ")[0]) for line in faults(study / "results/tiny")]
+    assert {path.name for path in left_over} == {"examples.png", "jpeg75"}
+    for path in left_over:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert run(study).returncode == 0  # the first step size again
     assert results(study) == results(undisturbed)
 

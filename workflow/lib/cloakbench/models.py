@@ -77,17 +77,17 @@ class Weights:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
-    """A safetensors file whose metadata holds `facts` as JSON."""
+    """A safetensors file whose metadata holds `facts` as JSON, under one key: safetensors shuffles several."""
     with writing(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={key: json.dumps(value) for key, value in facts.items()})
+        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts, sort_keys=True)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and facts that `save_tensors` wrote. Raises InputError for a file that is not whole."""
     try:
         with safe_open(intact(path), framework="pt") as file:
-            facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
     except InputError:
         raise
