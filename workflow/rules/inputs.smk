@@ -64,6 +64,18 @@ def class_list(wildcards):
     return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
 
 
+def conversion_facts(wildcards):
+    """What convert has to know; a network that brings its own graph is also tried on faces like those it will see."""
+    facts = ["arch", "head", "member"]
+    return model_facts(wildcards.model, *facts, *(["mean", "std"] if trial_size(wildcards) else []))
+
+
+def trial_size(wildcards):
+    """The option that tells convert the size of these faces."""
+    own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
+    return f"--size {config['crops'][crop_of(wildcards.model)]['size']}" if own_graph else ""
+
+
 def smaller_budget(eps):
     """The next smaller budget of the study, or 0: the clean faces, where every path starts."""
     return max((budget for budget in BUDGETS if budget < int(eps)), default=0)

@@ -41,11 +41,12 @@ rule convert:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("convert.py"),
-        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "member"),
+        model=conversion_facts,
+        size=trial_size,
         checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
         content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} --output {output.weights:q} --log {log:q}"
+        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --log {log:q}"
