@@ -24,7 +24,7 @@ from cloakbench.seals import sha256
 if workflow.is_main_process:  # what a user starts, not its jobs
     FAULTS = list(faults(Path(STUDY)))
     if FAULTS:
-        others = f" (and {len(FAULTS) - 1} more)" if FAULTS[1:] else ""
+        others = f" (and {len(FAULTS) - 1} more: cloakbench verify {STUDY})" if FAULTS[1:] else ""
         raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")
 
 
