@@ -18,6 +18,7 @@ rule path:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("craft.py"),
@@ -47,6 +48,7 @@ rule craft:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("craft.py"),
