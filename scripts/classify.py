@@ -10,16 +10,18 @@ def main(options):
     import pandas as pd
 
     from cloakbench import devices
+    from cloakbench.cells import COLUMNS
     from cloakbench.classify import classify
     from cloakbench.files import write_text
     from cloakbench.models import load_recogniser
-    from cloakbench.sample import attacked, read_photos
+    from cloakbench.sample import identities_of, read_photos
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
-    labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
+    redetected = pd.read_csv(options.redetected)
+    labels = recogniser.labels(identities_of(redetected, read_photos(options.subjects)))
     rows = classify(
-        pd.read_csv(options.redetected),
+        redetected,
         options.stored,
         recogniser,
         labels,
@@ -28,8 +30,7 @@ def main(options):
         options.batch,
         device,
     )
-    cell = ["subject", "photo", *options.cell, "detected", "rank", "label", "predicted"]
-    write_text(options.output, rows.assign(**options.cell)[cell].to_csv(index=False))
+    write_text(options.output, rows.assign(**options.cell)[COLUMNS].to_csv(index=False))
 
 
 if __name__ == "__main__":

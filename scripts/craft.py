@@ -14,7 +14,7 @@ def main(options):
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
-    labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
+    labels = recogniser.labels(attacked(read_photos(options.subjects), options.part)["identity"])
     faces, start = open_faces(options.faces), open_faces(options.start)
     attack = attacks.attack(**options.attack)
     if options.walk_from is None:
@@ -37,5 +37,6 @@ if __name__ == "__main__":
     arguments.add_argument("--eps", type=int, required=True, help="budget in grey levels")
     arguments.add_argument("--walk-from", type=int, metavar="EPS", help="stay on the shared path; start is at EPS")
     arguments.add_argument("--output", type=Path, required=True)
+    command.part_option(arguments)
     command.compute_options(arguments)
     command.run(main, arguments)

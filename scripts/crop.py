@@ -11,7 +11,7 @@ def main(options):
     from cloakbench.sample import attacked, cut_faces, read_photos
 
     photos = read_photos(options.photos)
-    photos = attacked(photos) if "subject" in photos else photos
+    photos = attacked(photos, options.part) if "subject" in photos else photos
     with writing_faces(options.output, len(photos), options.crop["size"]) as faces:
         cut_faces(photos, options.root, options.crop, faces)
 
@@ -22,4 +22,5 @@ if __name__ == "__main__":
     arguments.add_argument("--root", type=Path, required=True)
     arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side")
     arguments.add_argument("--output", type=Path, required=True)
+    command.part_option(arguments)
     command.run(main, arguments)

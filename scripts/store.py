@@ -11,7 +11,7 @@ def main(options):
     from cloakbench.sample import attacked, read_photos
     from cloakbench.store import store
 
-    subjects = attacked(read_photos(options.subjects))
+    subjects = attacked(read_photos(options.subjects), options.part)
     with writing(options.output) as directory:
         manifest = store(open_faces(options.faces), subjects, options.storage, directory)
     write_text(options.output_manifest, manifest.to_csv(index=False))
@@ -24,4 +24,5 @@ if __name__ == "__main__":
     arguments.add_argument("--storage", type=json.loads, required=True, help="JSON: format, quality, subsampling")
     arguments.add_argument("--output", type=Path, required=True, help="folder of the files")
     arguments.add_argument("--output-manifest", type=Path, required=True)
+    command.part_option(arguments)
     command.run(main, arguments)

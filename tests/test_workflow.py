@@ -61,7 +61,7 @@ EDITS = {
     "psr.py": TABLES,
     "store.py": ALL_CELLS,
     "enrol.py": {"provenance": 1},  # no gallery in this study
-    "render.py": {"render": 1, "sample": 1, "crop": 4, "train": 3, "gate": 3} | CRAFT | ALL_CELLS,
+    "render.py": {"render": 1, "sample": 1, "crop": 2, "crop_enrolled": 2, "train": 3, "gate": 3} | CRAFT | ALL_CELLS,
 }
 
 
@@ -120,6 +120,22 @@ def test_the_same_config_gives_the_same_bytes_on_one_core(toy, tmp_path):
     patterns = ["*.csv", "table1.*", *(f"{part}/**/*" for part in ("weights", "crafted", "stored", "ranks", "figures"))]
     found = digests(tmp_path / "results/toy", *patterns)
     assert found == digests(toy / "results/toy", *patterns) and len(found) > 60
+
+
+def test_the_same_config_gives_the_same_bytes_in_any_number_of_chunks(toy, tmp_path):
+    (tmp_path / "chunks.yaml").write_text("compute: {chunks: 2}")
+    run = snakemake(tmp_path, "--cores", 2, "--configfile", TOY, tmp_path / "chunks.yaml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    scattered, whole = tmp_path / "results/toy", toy / "results/toy"
+    for pattern in ("*.csv", "table1.*", "ranks/**/*", "figures/*"):
+        found = digests(scattered, pattern)
+        assert found == digests(whole, pattern) and found
+    parts = sorted(scattered.glob("crafted/facenet/bim/eps5/part?.npy"))
+    assert len(parts) == 2
+    together = np.concatenate([np.load(part) for part in parts])
+    np.testing.assert_array_equal(together, np.load(whole / "crafted/facenet/bim/eps5.npy"))
+    pictures = [path.name for path in sorted(scattered.glob("stored/facenet/bim/eps5/jpeg75/part?/*"))]
+    assert pictures == [path.name for path in sorted(whole.glob("stored/facenet/bim/eps5/jpeg75/*"))]
 
 
 def test_psr_follows_from_the_ranks_files(toy):

@@ -1,4 +1,3 @@
-CELLS = f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv"
 # what a table or figure says of the study it comes from
 ABOUT = {
     "study": config["study"],

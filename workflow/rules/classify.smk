@@ -7,9 +7,9 @@ rule classify:
         stored=rules.store.output.stored,
         redetected=rules.redetect.output.redetected,
     output:
-        ranks=f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv",
+        ranks=f"{STUDY}/parts/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}{PART}.csv" if PARTS else CELLS,
     log:
-        f"{LOGS}/classify/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.log",
+        f"{LOGS}/classify/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -22,10 +22,28 @@ rule classify:
         model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
         crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
         missed=config["detection"]["missed"],
-        cell=lambda wildcards: json.dumps(dict(wildcards.items())),
+        cell=lambda wildcards: json.dumps({key: wildcards[key] for key in MATRIX}),
         gallery=gallery_option,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
         "{params.compute} --log {log:q}"
+
+
+if PARTS:
+
+    rule gather:
+        """Lay the parts of a cell's ranks one below the other."""
+        input:
+            parts=[rules.classify.output.ranks.replace("{part}", str(part)) for part in PARTS["part"]],
+        output:
+            ranks=CELLS,
+        log:
+            f"{LOGS}/gather/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.log",
+        conda:
+            "../../envs/cloakbench.yaml"
+        params:
+            code=code_version("gather.py"),
+        shell:
+            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py --parts {input.parts:q} --output {output.ranks:q} --log {log:q}"

@@ -28,6 +28,7 @@ wildcard_constraints:
     model="|".join(MODELS),
     crop="|".join(CROPS),
     eps=r"\d+",
+    part=r"\d+",
 
 
 @cache

@@ -77,8 +77,17 @@ def check_classes(key, model):
     require(dataset["split"] == "train", f"dataset.split: {key}: {unit}")
 
 
+def check_chunks(config):
+    dataset, compute = config["dataset"], config["compute"]
+    faces = dataset["subjects"] * dataset["photos"]
+    batches = -(-faces // compute["batch"])
+    message = f"compute.chunks: {compute['chunks']}, but {faces} faces make {batches} batches of {compute['batch']}"
+    require(compute["chunks"] <= batches, f"{message}; at most {batches} accepted")
+
+
 fill_and_check(config)
 check(config)
+check_chunks(config)
 
 STUDY = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"
@@ -91,3 +100,10 @@ FETCHED = [model for model in MODELS if "://" in config["models"][model]["weight
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
+ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
+BATCHES = -(-ATTACKED // config["compute"]["batch"])
+# the parts that a cell's faces are computed in, and their place in a path; without parts a cell is one file
+PARTS = {"part": range(config["compute"]["chunks"])} if config["compute"]["chunks"] > 1 else {}
+PART = "/part{part}" if PARTS else ""
+FACES = f"{STUDY}/subjects/{{crop}}{PART}.npy"
+CELLS = f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv"

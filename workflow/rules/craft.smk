@@ -10,9 +10,9 @@ rule path:
         start=path_start,
         passed=lambda wildcards: f"{STUDY}/gate/{wildcards.source}.json",
     output:
-        crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}.npy",
+        crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}{PART}.npy",
     log:
-        f"{LOGS}/path/{{source}}/{{attack}}/eps{{eps}}.log",
+        f"{LOGS}/path/{{source}}/{{attack}}/eps{{eps}}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -26,10 +26,11 @@ rule path:
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
         gallery=gallery_option,
+        part=part_option,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} --output {output.crafted:q} {params.compute} --log {log:q}"
+        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} --log {log:q}"
 
 
 rule craft:
@@ -40,9 +41,9 @@ rule craft:
         faces=clean_faces,
         start=rules.path.output.crafted,
     output:
-        crafted=f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy",
+        crafted=f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}{PART}.npy",
     log:
-        f"{LOGS}/craft/{{source}}/{{attack}}/eps{{eps}}.log",
+        f"{LOGS}/craft/{{source}}/{{attack}}/eps{{eps}}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -55,7 +56,8 @@ rule craft:
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         gallery=gallery_option,
+        part=part_option,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --output {output.crafted:q} {params.compute} --log {log:q}"
+        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} --log {log:q}"

@@ -3,7 +3,7 @@ rule gate:
     input:
         unpack(lambda wildcards: model_files(wildcards.model)),
         subjects=f"{STUDY}/subjects.csv",
-        faces=lambda wildcards: f"{STUDY}/subjects/{crop_of(wildcards.model)}.npy",
+        faces=every_clean_face,
     output:
         gate=f"{STUDY}/gate/{{model}}.json",
     log:

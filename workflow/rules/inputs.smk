@@ -55,16 +55,31 @@ def smaller_budget(eps):
 
 
 def clean_faces(wildcards):
-    return f"{STUDY}/subjects/{crop_of(wildcards.source)}.npy"
+    return FACES.format(**dict(wildcards), crop=crop_of(wildcards.source))
+
+
+def every_clean_face(wildcards):
+    """The clean faces as one recogniser wants them, part by part."""
+    return expand(FACES, crop=crop_of(wildcards.model), **PARTS)
+
+
+def part_option(wildcards):
+    """The option that tells a script which of the attacked faces are its own: whole batches, so that a face is computed
+    in the same company however many parts there are."""
+    if not PARTS or "part" not in wildcards.keys():
+        return ""
+    first, end = (BATCHES * (int(wildcards.part) + step) // len(PARTS["part"]) for step in (0, 1))
+    batch = config["compute"]["batch"]
+    return f"--part {first * batch}:{min(end * batch, ATTACKED)}"
 
 
 def path_start(wildcards):
     eps = smaller_budget(wildcards.eps)
-    return f"{STUDY}/path/{wildcards.source}/{wildcards.attack}/eps{eps}.npy" if eps else clean_faces(wildcards)
+    return rules.path.output.crafted.format(**dict(wildcards) | {"eps": eps}) if eps else clean_faces(wildcards)
 
 
 def crafted_faces(wildcards):
     """The clean baseline is stored, re-detected and classified like every other cell."""
     if wildcards.attack == "clean":
         return clean_faces(wildcards)
-    return f"{STUDY}/crafted/{wildcards.source}/{wildcards.attack}/eps{wildcards.eps}.npy"
+    return rules.craft.output.crafted.format(**dict(wildcards))

@@ -4,9 +4,9 @@ rule redetect:
         stored=rules.store.output.stored,
         manifest=rules.store.output.manifest,
     output:
-        redetected=f"{STUDY}/redetected/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.csv",
+        redetected=f"{STUDY}/redetected/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.csv",
     log:
-        f"{LOGS}/redetect/{{source}}/{{attack}}/eps{{eps}}/{{storage}}.log",
+        f"{LOGS}/redetect/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]

@@ -4,6 +4,19 @@ FIGURES = [
 ]
 
 
+def example_faces(source, attack):
+    """The files whose first face is the first subject's: clean, then by budget."""
+    crafted = {f"eps {eps}": rules.craft.output.crafted for eps in BUDGETS}
+    files = {"clean": FACES} | crafted
+    keys = {"source": source, "attack": attack, "crop": crop_of(source), "part": 0}
+    return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
+
+
+EXAMPLES = {
+    f"{source} {attack}": example_faces(source, attack) for source in MATRIX["source"] for attack in MATRIX["attack"]
+}
+
+
 rule curves:
     """PSR against the budget for one source, as the paper's Figures 3 to 5."""
     input:
@@ -31,8 +44,7 @@ rule curves:
 rule examples:
     """One subject's faces by source, attack and budget, as the paper's Figure 2."""
     input:
-        clean=[f"{STUDY}/subjects/{crop_of(source)}.npy" for source in MATRIX["source"]],
-        crafted=expand(f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}.npy", **MATRIX),
+        sorted({file for row in EXAMPLES.values() for file in row.values()}),
     output:
         png=report(
             f"{STUDY}/figures/examples.png",
@@ -46,10 +58,8 @@ rule examples:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("examples.py"),
-        study=lambda wildcards: STUDY,
-        matrix=json.dumps(MATRIX),
-        crops=json.dumps({source: crop_of(source) for source in MATRIX["source"]}),
+        rows=lambda wildcards: json.dumps(EXAMPLES),
         about=json.dumps(ABOUT),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --study {params.study:q} --matrix {params.matrix:q} --crops {params.crops:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows {params.rows:q} "
         "--about {params.about:q} --output {output.png:q} --log {log:q}"

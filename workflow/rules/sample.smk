@@ -32,21 +32,29 @@ rule sample:
 
 
 rule crop:
-    """The sampled faces as the recognisers of one crop kind want them."""
+    """The attacked faces as the recognisers of one crop kind want them."""
     input:
-        photos=f"{STUDY}/{{photos}}.csv",
+        photos=f"{STUDY}/subjects.csv",
     output:
-        faces=f"{STUDY}/{{photos}}/{{crop}}.npy",
+        faces=FACES,
     log:
-        f"{LOGS}/crop/{{photos}}_{{crop}}.log",
-    wildcard_constraints:
-        photos="subjects|enrolment",
+        f"{LOGS}/crop/subjects/{{crop}}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("crop.py"),
         root=lambda wildcards: PHOTOS,
         crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
+        part=part_option,
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
-        "--output {output.faces:q} --log {log:q}"
+        "{params.part} --output {output.faces:q} --log {log:q}"
+
+
+use rule crop as crop_enrolled with:
+    input:
+        photos=f"{STUDY}/enrolment.csv",
+    output:
+        faces=f"{STUDY}/enrolment/{{crop}}.npy",
+    log:
+        f"{LOGS}/crop/enrolment/{{crop}}.log",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -33,6 +33,19 @@ def read_cells(directory: Path, matrix: Mapping) -> pd.DataFrame:
 def read_cell(directory: Path, cell: tuple) -> pd.DataFrame:
     source, attack, eps, storage, target = cell
     path = directory / source / attack / f"eps{eps}" / storage / f"{target}.csv"
+    frame = read_ranks(path)
+    if not (frame[KEYS] == list(cell)).all(axis=None):
+        raise InputError(f"{path}: holds another cell than {cell}; delete it and run again")
+    return frame
+
+
+def gather(parts: Sequence[Path]) -> pd.DataFrame:
+    """The ranks of one cell from those of its parts, in the order given."""
+    return pd.concat([read_ranks(path) for path in parts], ignore_index=True)
+
+
+def read_ranks(path: Path) -> pd.DataFrame:
+    """One ranks file. Raises InputError for one that is damaged."""
     try:
         # only an empty field is missing: a model may be called NA
         frame = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
@@ -40,6 +53,4 @@ def read_cell(directory: Path, cell: tuple) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read as a ranks file ({error}); delete it and run again") from None
     if list(frame.columns) != COLUMNS:
         raise InputError(f"{path}: columns {list(frame.columns)} where {COLUMNS} are expected; delete it and run again")
-    if not (frame[KEYS] == list(cell)).all(axis=None):
-        raise InputError(f"{path}: holds another cell than {cell}; delete it and run again")
     return frame

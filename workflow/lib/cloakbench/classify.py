@@ -39,9 +39,12 @@ def classify(
         label=labels,
         predicted=pd.array([pd.NA] * len(redetected), dtype="Int64"),
     )
-    seen = redetected if missed == "whole_crop" else redetected[redetected["detected"] == 1]
-    for start in tqdm(range(0, len(seen), batch), desc="classify", unit="batch", mininterval=1):
-        part = seen.iloc[start : start + batch]
+    for start in tqdm(range(0, len(redetected), batch), desc="classify", unit="batch", mininterval=1):
+        part = redetected.iloc[start : start + batch]
+        if missed != "whole_crop":
+            part = part[part["detected"] == 1]
+        if part.empty:
+            continue
         pictures = [read_stored(directory, row.file, row.sha256) for row in part.itertuples()]
         boxes = part[["detected", *BOX]].itertuples(index=False)
         faces = np.stack([_face(picture, *box, crop=crop) for picture, box in zip(pictures, boxes, strict=True)])

@@ -28,6 +28,17 @@ def compute_options(arguments: ArgumentParser) -> None:
     arguments.add_argument("--batch", type=int, default=16, help="faces computed at once")
 
 
+def part_option(arguments: ArgumentParser) -> None:
+    """Add `--part`, a slice of the study's attacked faces: all of them unless they are spread over several jobs."""
+    arguments.add_argument(
+        "--part",
+        type=lambda text: slice(*map(int, text.split(":"))),
+        default=slice(None),
+        metavar="FIRST:END",
+        help="only these of the attacked faces, counted from 0, END not included",
+    )
+
+
 def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     """Parse the command line and call `main`; bad input ends in one line and exit status 1.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -12,19 +14,26 @@ from cloakbench.ranking import ranks
 
 
 def clean_top1(
-    recogniser: Recogniser, faces: np.ndarray, labels: np.ndarray, batch: int, device: torch.device, bgr: bool = False
+    recogniser: Recogniser,
+    parts: Sequence[np.ndarray],
+    labels: np.ndarray,
+    batch: int,
+    device: torch.device,
+    bgr: bool = False,
 ) -> float:
-    """Share of (N, size, size, 3) uint8 faces, in percent, whose true class has the largest logit.
+    """Share of the faces, in percent, whose true class has the largest logit.
 
-    bgr: show the faces with red and blue exchanged.
+    parts: arrays (M, size, size, 3) uint8 of faces, N together; labels: (N,). bgr: show the faces with red and blue
+    exchanged.
     """
-    hits = 0
+    hits, rest = 0, torch.from_numpy(labels).to(device)
     with torch.inference_mode():
-        for part in tqdm(list(batches(faces, batch)), desc="gate", mininterval=1):
-            shown = faces[part][..., ::-1] if bgr else faces[part]
-            found = ranks(recogniser(to_tensor(shown, device)), torch.from_numpy(labels[part]).to(device))
-            hits += int((found == 0).sum())
-    return 100 * hits / len(faces)
+        for faces in parts:
+            for part in tqdm(list(batches(faces, batch)), desc="gate", mininterval=1):
+                shown = faces[part][..., ::-1] if bgr else faces[part]
+                truth, rest = rest[: len(shown)], rest[len(shown) :]
+                hits += int((ranks(recogniser(to_tensor(shown, device)), truth) == 0).sum())
+    return 100 * hits / len(labels)
 
 
 def check(name: str, measured: float, exchanged: float, minimum: float) -> None:

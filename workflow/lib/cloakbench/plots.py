@@ -78,27 +78,27 @@ def _panel(axis: plt.Axes, panel: pd.DataFrame, colours: Mapping) -> None:
     axis.set_ylim(-3, 103)
 
 
-def examples(study: Path, matrix: Mapping, crops: Mapping[str, str], about: Mapping, subject: int = 0) -> Figure:
-    """A row a source and attack, the clean face first, then a column a budget. crops: source to crop kind."""
-    budgets = sorted(matrix["eps"])
-    rows = [(source, attack) for source in matrix["source"] for attack in matrix["attack"]]
+def examples(rows: Mapping[str, Mapping[str, str]], about: Mapping) -> Figure:
+    """The first subject's face: a row a source and attack, a column a budget, each the first face of its file.
+
+    rows: label of a row to its columns, label to .npy file of faces (N, size, size, 3); all rows have the same ones.
+    """
+    columns = list(next(iter(rows.values())))
     figure, axes = plt.subplots(
         len(rows),
-        len(budgets) + 1,
-        figsize=(1.25 * (len(budgets) + 1) + 0.6, 1.3 * len(rows) + 0.7),
+        len(columns),
+        figsize=(1.25 * len(columns) + 0.6, 1.3 * len(rows) + 0.7),
         squeeze=False,
         layout="constrained",
     )
-    for row, (source, attack) in zip(axes, rows, strict=True):
-        files = [study / "subjects" / f"{crops[source]}.npy"]
-        files += [study / "crafted" / source / attack / f"eps{eps}.npy" for eps in budgets]
-        for axis, file in zip(row, files, strict=True):
-            axis.imshow(open_faces(file)[subject], interpolation="nearest")
+    for row, (name, files) in zip(axes, rows.items(), strict=True):
+        for axis, file in zip(row, files.values(), strict=True):
+            axis.imshow(open_faces(Path(file))[0], interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"{source}\n{attack}", fontsize=8)
-    for axis, name in zip(axes[0], ["clean", *(f"eps {eps}" for eps in budgets)], strict=True):
+        row[0].set_ylabel(name.replace(" ", "\n"), fontsize=8)
+    for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(name, fontsize=8)
-    figure.suptitle(f"{title(about)}: subject {subject}, as crafted", fontsize=9)
+    figure.suptitle(f"{title(about)}: the first subject, as crafted", fontsize=9)
     return figure
 
 

@@ -149,9 +149,18 @@ def read_photos(path: Path) -> pd.DataFrame:
     return frame.astype(whole_numbers)
 
 
-def attacked(subjects: pd.DataFrame) -> pd.DataFrame:
-    """The rows of subjects.csv whose photos are attacked, in the order of every array of faces."""
-    return subjects[subjects["subject"].notna()].reset_index(drop=True)
+def attacked(subjects: pd.DataFrame, part: slice = slice(None)) -> pd.DataFrame:
+    """The rows of subjects.csv whose photos are attacked, in the order of every array of faces.
+
+    part: which of them, where a job computes a part of the study's faces only.
+    """
+    return subjects[subjects["subject"].notna()].iloc[part].reset_index(drop=True)
+
+
+def identities_of(faces: pd.DataFrame, subjects: pd.DataFrame) -> pd.Series:
+    """Who is on each face of a table with the columns subject and photo, by the rows of subjects.csv."""
+    known = attacked(subjects).set_index(["subject", "photo"])["identity"]
+    return known.loc[pd.MultiIndex.from_frame(faces[["subject", "photo"]])]
 
 
 def cut_faces(photos: pd.DataFrame, root: Path, crop: dict, faces: np.ndarray) -> None:
