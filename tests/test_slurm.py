@@ -85,19 +85,11 @@ class Submission:
         self.seen.unlink(missing_ok=True)
         shutil.rmtree(f"{self.seen}.{deed}", ignore_errors=True)
         profile = ["--workflow-profile", ROOT / "workflow/profiles/slurm", "--configfile", STUDY]
-        haste = [
-            "--slurm-init-seconds-before-status-checks",
-            1,
-            "--seconds-between-status-checks",
-            1,
-            "--latency-wait",
-            5,
-        ]
         command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", directory]
         environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "SEEN": str(self.seen)}
         environment |= {"DEED": deed, "VICTIM": victim, "PYTHONPATH": "", "REAL_PYTHON": sys.executable}
         self.process = subprocess.Popen(
-            [*map(str, [*command, *profile, *haste, *options])],
+            [*map(str, [*command, *profile, *HASTE, *options])],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -129,7 +121,7 @@ def submitted(slurm, local, tmp_path_factory) -> tuple[Path, Submission, str]:
     for table in TABLES:
         (directory / table).unlink()
     other = subprocess.run(
-        ["sbatch", "--parsable", "--gpus=1", "--wrap=sleep 600"], capture_output=True, text=True
+        ["sbatch", "--parsable", "--gpus=1", "--mem=100", "--wrap=sleep 600"], capture_output=True, text=True
     ).stdout
     run = Submission(directory, "--group-components", "cells=1", "--", *TABLES, deed="cancel", victim="--walk-from")
     output = run.finish()
