@@ -21,18 +21,22 @@ from conftest import ROOT, snakemake
 STUDY = ROOT / "tests/small.yaml"
 RANKS = "results/small/ranks/facenet/{}/jpeg75/facenet.csv"
 TABLES = ["results/small/psr.csv", *(f"results/small/table1.{kind}" for kind in ("csv", "md", "tex"))]
-MISSING = [
-    tool for tool in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(tool, path="/usr/sbin:/usr/bin")
-]
-REASON = (
-    (os.getuid() != 0 and "not root")
-    or (MISSING and f"no {', '.join(MISSING)} (apt-get install slurmctld slurmd slurm-client munge)")
-    or (
-        importlib.util.find_spec("snakemake_executor_plugin_slurm") is None and "run with `uv run --group slurm pytest`"
-    )
-    or (Path("/etc/slurm/slurm.conf").exists() and "this machine belongs to a cluster already")
-)
-pytestmark = pytest.mark.skipif(bool(REASON), reason=f"SKIPPED, SLURM WAS NOT CHECKED: {REASON}")
+HASTE = ["--slurm-init-seconds-before-status-checks=1", "--seconds-between-status-checks=1", "--latency-wait=5"]
+
+
+def obstacle() -> str:
+    """Why there can be no Slurm here; empty if there can."""
+    if os.getuid() != 0:
+        return "not root"
+    for tool in ("slurmctld", "slurmd", "sbatch", "munged"):
+        if not shutil.which(tool, path="/usr/sbin:/usr/bin"):
+            return f"no {tool}; apt-get install slurmctld slurmd slurm-client munge"
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        return "its plugin is missing; uv run --group slurm pytest tests/test_slurm.py"
+    return "this machine belongs to a cluster" if Path("/etc/slurm/slurm.conf").exists() else ""
+
+
+pytestmark = pytest.mark.skipif(bool(obstacle()), reason=f"SKIPPED, SLURM WAS NOT CHECKED: {obstacle()}")
 
 # in front of the jobs' python: it notes what a job saw and when, and does to one of them what the test has in mind
 PYTHON = """#!/usr/bin/env bash
