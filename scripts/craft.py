@@ -12,8 +12,8 @@ def main(options):
     from cloakbench.models import load_recogniser
     from cloakbench.sample import attacked, read_photos
 
-    device = devices.use(options.device, options.threads)
-    recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
+    device = devices.use(options.device, options.threads, options.precision)
+    recogniser = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
     labels = recogniser.labels(attacked(read_photos(options.subjects), options.part)["identity"])
     faces, start = open_faces(options.faces), open_faces(options.start)
     attack = attacks.attack(**options.attack)
@@ -38,5 +38,6 @@ if __name__ == "__main__":
     arguments.add_argument("--walk-from", type=int, metavar="EPS", help="stay on the shared path; start is at EPS")
     arguments.add_argument("--output", type=Path, required=True)
     command.part_option(arguments)
+    command.precision_option(arguments)
     command.compute_options(arguments)
     command.run(main, arguments)

@@ -8,6 +8,8 @@ from cloakbench import command
 
 def main(options):
     from cloakbench import devices
+    from cloakbench.attacks import attack
+    from cloakbench.craft import estimate
     from cloakbench.files import open_faces, write_text
     from cloakbench.gate import check, clean_top1
     from cloakbench.models import load_recogniser
@@ -20,6 +22,12 @@ def main(options):
     measured, exchanged = (clean_top1(recogniser, parts, labels, options.batch, device, bgr) for bgr in (False, True))
     print(f"clean top-1 of {options.name} on {len(labels)} faces: {measured:.1f} %")
     check(options.name, measured, exchanged, options.minimum)
+    if options.attacks:
+        device = devices.use(options.device, options.threads, options.precision)
+        source = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
+        attacks = [attack(**entry) for entry in options.attacks]
+        cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device)
+        print(f"crafting on {options.name}: {cost}")
     facts = {"model": options.name, "faces": len(labels), "clean_top1": measured, "clean_top1_bgr": exchanged}
     write_text(options.output, json.dumps(facts) + "\n")
 
@@ -34,5 +42,8 @@ if __name__ == "__main__":
     arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
     arguments.add_argument("--minimum", type=float, required=True, help="percent")
     arguments.add_argument("--output", type=Path, required=True)
+    arguments.add_argument("--attacks", type=json.loads, help="JSON: those to craft on it, to estimate the cost")
+    arguments.add_argument("--eps", type=int, nargs="*", default=[], help="their budgets")
+    command.precision_option(arguments)
     command.compute_options(arguments)
     command.run(main, arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 import yaml
 
 from cloakbench import attacks, craft
-from cloakbench.models import to_faces, to_tensor
+from cloakbench.models import Recogniser, to_faces, to_tensor
 from conftest import ROOT
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
@@ -97,6 +98,27 @@ def test_budgets_share_their_gradients(recogniser, faces, labels, name, monkeypa
     monkeypatch.setattr(attacks, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
     craft_through_path(recogniser, faces, labels, CONFIG["attacks"][name], BUDGETS, batch=len(faces))
     assert len(evaluations) == 147  # 271 when every budget starts anew
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("budgets", [BUDGETS, [8], [3, 7, 128]])
+def test_the_cost_is_known_beforehand(recogniser, faces, labels, name, budgets, monkeypatch):
+    evaluations = []
+    gradient = attacks.input_gradient
+    monkeypatch.setattr(attacks, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
+    craft_through_path(recogniser, faces, labels, ATTACKS[name], budgets, batch=len(faces))
+    assert craft.gradients(attacks.attack(**ATTACKS[name]), budgets) == len(evaluations)
+
+
+def test_lower_precision_crafts_nearly_the_same(recogniser, faces, labels):
+    """The network computes in bf16, everything around it in float32: whole grey levels within the budget."""
+    coarse = Recogniser(copy.deepcopy(recogniser.network), [127.5] * 3, [128.0] * 3, torch.bfloat16)
+    assert recogniser(to_tensor(faces)).dtype == coarse(to_tensor(faces)).dtype == torch.float32
+    torch.testing.assert_close(coarse(to_tensor(faces)), recogniser(to_tensor(faces)), rtol=0.05, atol=0.2)
+    entry = CONFIG["attacks"]["bim"]
+    fine, rough = (craft_through_path(model, faces, labels, entry, [8])[8] for model in (recogniser, coarse))
+    moved = np.abs(rough.astype(int) - faces.astype(int))
+    assert 0 < moved.max() <= 8 and 0.8 < (fine == rough).mean() < 1
 
 
 def test_one_face_does_not_change_another(recogniser, faces, labels):

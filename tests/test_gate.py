@@ -21,8 +21,9 @@ def test_clean_top1_is_the_share_of_right_answers(recogniser, faces, batch):
     predicted = recogniser(to_tensor(faces)).argmax(dim=1).numpy()
     labels = predicted.copy()
     labels[:2] = (labels[:2] + 1) % 10
-    assert clean_top1(recogniser, faces, labels, batch, CPU) == pytest.approx(100 * 4 / 6)
-    assert clean_top1(recogniser, faces[..., ::-1], predicted, batch, CPU, bgr=True) == 100
+    assert clean_top1(recogniser, [faces], labels, batch, CPU) == pytest.approx(100 * 4 / 6)
+    assert clean_top1(recogniser, [faces[:4], faces[4:]], labels, batch, CPU) == pytest.approx(100 * 4 / 6)
+    assert clean_top1(recogniser, [faces[..., ::-1]], predicted, batch, CPU, bgr=True) == 100
 
 
 def test_the_gate_says_what_is_likely_wrong():

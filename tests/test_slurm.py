@@ -98,11 +98,12 @@ class Submission:
             stdout=subprocess.DEVNULL,
             text=True,
             env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell runs tests with &
         )
 
     def finish(self) -> str:
         """What the head process printed, when it has ended."""
-        return self.process.communicate(timeout=400)[1]
+        return self.process.communicate(timeout=900)[1]
 
     def jobs(self) -> list[list[str]]:
         """Time, start or end, Slurm job, stage and CUDA_VISIBLE_DEVICES of what the jobs saw."""

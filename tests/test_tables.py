@@ -18,6 +18,7 @@ ABOUT = {
     "photos": 1,
     "seed": 3,
     "missed": "drop",
+    "precision": "bf16",
     "models": {"a_b": {"arch": "resnet50", "weights": "w_1.pt", "head": "softmax"}},
 }
 
@@ -59,6 +60,7 @@ def test_hostile_names_are_text_in_every_format(psr):
 
 def test_captions_say_what_a_reader_needs():
     text = tables.caption(ABOUT)
+    assert "Gradients in bf16" in text
     for part in ("N = 5", "seed 3", "folder photos", "left out", "a_b: resnet50, weights w_1.pt, softmax head"):
         assert part in text
     assert "synthetic faces" in tables.title(ABOUT | {"loader": "synthetic"})

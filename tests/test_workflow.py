@@ -134,8 +134,8 @@ def test_the_same_config_gives_the_same_bytes_in_any_number_of_chunks(toy, tmp_p
     assert len(parts) == 2
     together = np.concatenate([np.load(part) for part in parts])
     np.testing.assert_array_equal(together, np.load(whole / "crafted/facenet/bim/eps5.npy"))
-    pictures = [path.name for path in sorted(scattered.glob("stored/facenet/bim/eps5/jpeg75/part?/*"))]
-    assert pictures == [path.name for path in sorted(whole.glob("stored/facenet/bim/eps5/jpeg75/*"))]
+    pictures = [path.name for path in sorted(scattered.glob("stored/facenet/bim/eps5/jpeg75/part?/*.jpg"))]
+    assert pictures == [path.name for path in sorted(whole.glob("stored/facenet/bim/eps5/jpeg75/*.jpg"))]
 
 
 def test_psr_follows_from_the_ranks_files(toy):

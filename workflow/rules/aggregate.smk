@@ -7,6 +7,7 @@ ABOUT = {
     "photos": config["dataset"]["photos"],
     "seed": config["seed"],
     "missed": config["detection"]["missed"],
+    "precision": config["compute"]["precision"],
     "models": {name: json.loads(model_facts(name, "arch", "weights", "head", "member")) for name in MODELS},
 }
 

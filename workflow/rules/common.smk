@@ -1,7 +1,6 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
-import os
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -25,6 +24,7 @@ def cards_here():
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
 COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+CRAFTING = f"{COMPUTE} --precision {config['compute']['precision']}"
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 GPU_MEMORY = config["compute"]["gpu_mem_mb"] if GPU else 0
 # Snakemake counts no cards: told nothing it would start as many GPU jobs on this machine as it has CPU cores. Without
@@ -52,22 +52,23 @@ def code_version(script):
     As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
     programs that a shell command calls, and a checkout that merely touches files changes nothing.
     """
-    waiting, seen = [SCRIPTS / script], {}
+    waiting, seen = [SCRIPTS / script], set()
     while waiting:
         path = waiting.pop()
         if path not in seen:
-            seen[path] = path.read_bytes()
-            waiting += imported_modules(seen[path])
+            seen.add(path)
+            waiting += imported_modules(path)
     digest = hashlib.sha256()
     for path in sorted(seen):
-        digest.update(b"\0".join([path.name.encode(), seen[path], b""]))
+        digest.update(b"\0".join([path.name.encode(), path.read_bytes(), b""]))
     return digest.hexdigest()
 
 
-def imported_modules(source):
-    """Files of the library that a Python source imports, inside functions too."""
+@cache
+def imported_modules(path):
+    """Files of the library that a Python file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

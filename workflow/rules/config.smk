@@ -1,4 +1,5 @@
 # The study's config: filled in, checked before anything else happens, and the names that follow from it.
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -104,6 +105,6 @@ ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
 BATCHES = -(-ATTACKED // config["compute"]["batch"])
 # the parts that a cell's faces are computed in, and their place in a path; without parts a cell is one file
 PARTS = {"part": range(config["compute"]["chunks"])} if config["compute"]["chunks"] > 1 else {}
-PART = "/part{part}" if PARTS else ""
+PART = f"{os.sep}part{{part}}" if PARTS else ""
 FACES = f"{STUDY}/subjects/{{crop}}{PART}.npy"
 CELLS = f"{STUDY}/ranks/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.csv"

@@ -20,7 +20,7 @@ rule path:
         gpu=GPU,
         gpu_mem_mb=GPU_MEMORY,
     params:
-        compute=COMPUTE,
+        compute=CRAFTING,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
@@ -51,7 +51,7 @@ rule craft:
         gpu=GPU,
         gpu_mem_mb=GPU_MEMORY,
     params:
-        compute=COMPUTE,
+        compute=CRAFTING,
         code=code_version("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),

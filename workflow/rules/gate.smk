@@ -16,6 +16,7 @@ rule gate:
         gpu=GPU,
         gpu_mem_mb=GPU_MEMORY,
         minimum=str(config["gate"]["clean_top1"]),
+        crafted=crafting_options,
     params:
         compute=COMPUTE,
         # no code version, no minimum: a gate that was passed is a condition, not data, and repeats no crafting
@@ -24,4 +25,4 @@ rule gate:
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py --name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
-        "--output {output.gate:q} {params.compute} --log {log:q}"
+        "{resources.crafted} --output {output.gate:q} {params.compute} --log {log:q}"

@@ -83,3 +83,20 @@ def crafted_faces(wildcards):
     if wildcards.attack == "clean":
         return clean_faces(wildcards)
     return rules.craft.output.crafted.format(**dict(wildcards))
+
+
+def example_faces(source, attack):
+    """The files whose first face is the first subject's: clean, then by budget."""
+    crafted = {f"eps {eps}": rules.craft.output.crafted for eps in BUDGETS}
+    files = {"clean": FACES} | crafted
+    keys = {"source": source, "attack": attack, "crop": crop_of(source), "part": 0}
+    return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
+
+
+def crafting_options(wildcards):
+    """What will be crafted on a recogniser, for the estimate of its cost."""
+    if wildcards.model not in MATRIX["source"]:
+        return ""
+    attacks = shlex.quote(json.dumps([config["attacks"][name] for name in MATRIX["attack"]]))
+    precision = config["compute"]["precision"]
+    return f"--attacks {attacks} --eps {' '.join(map(str, BUDGETS))} --precision {precision}"

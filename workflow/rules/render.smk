@@ -6,6 +6,7 @@ rule render:
         f"{LOGS}/render.log",
     conda:
         "../../envs/cloakbench.yaml"
+    threads: 8  # or as many as --cores grants
     params:
         code=code_version("render.py"),
         identities=config["dataset"]["identities"],
@@ -14,4 +15,4 @@ rule render:
         seed=config["seed"],
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/render.py --identities {params.identities} --photos {params.photos} "
-        "--seed {params.seed} --output {output.photos:q} --log {log:q}"
+        "--seed {params.seed} --threads {threads} --output {output.photos:q} --log {log:q}"

@@ -4,14 +4,6 @@ FIGURES = [
 ]
 
 
-def example_faces(source, attack):
-    """The files whose first face is the first subject's: clean, then by budget."""
-    crafted = {f"eps {eps}": rules.craft.output.crafted for eps in BUDGETS}
-    files = {"clean": FACES} | crafted
-    keys = {"source": source, "attack": attack, "crop": crop_of(source), "part": 0}
-    return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
-
-
 EXAMPLES = {
     f"{source} {attack}": example_faces(source, attack) for source in MATRIX["source"] for attack in MATRIX["attack"]
 }

@@ -29,6 +29,11 @@ def compute_options(arguments: ArgumentParser) -> None:
     arguments.add_argument("--batch", type=int, default=16, help="faces computed at once")
 
 
+def precision_option(arguments: ArgumentParser) -> None:
+    """Add `--precision`, which crafting may lower; what judges a face always computes in fp32."""
+    arguments.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32", help="of the gradients")
+
+
 def part_option(arguments: ArgumentParser) -> None:
     """Add `--part`, a slice of the study's attacked faces: all of them unless they are spread over several jobs."""
     arguments.add_argument(

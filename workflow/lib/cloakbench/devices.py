@@ -10,11 +10,15 @@ from cloakbench.cards import claim, visible_cards
 from cloakbench.errors import InputError
 from cloakbench.private import own_folder
 
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}  # what a network computes in
 
-def use(device: str, threads: int) -> torch.device:
+
+def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
     """Prepare torch and name the device. device: auto (a GPU if there is one), cpu or cuda.
 
     On a machine with several GPUs it is the one that the fewest jobs of this user compute on.
+
+    precision: a key of PRECISIONS; tf32 lets a GPU round the factors of fp32 products to 10 bits, a CPU ignores it.
 
     The thread count is set outright, not taken from the machine: another split of a sum is another rounding, and
     the same study gives the same bytes whatever number of cores it runs on.
@@ -23,7 +27,7 @@ def use(device: str, threads: int) -> torch.device:
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise InputError(

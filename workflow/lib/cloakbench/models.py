@@ -17,6 +17,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from cloakbench.architectures import build, outputs_of
+from cloakbench.devices import PRECISIONS
 from cloakbench.errors import InputError
 from cloakbench.files import writing
 
@@ -27,12 +28,16 @@ class Recogniser(nn.Module):
     """Grey levels (N, 3, H, W) -> logits (N, C) over the identities that the recogniser can name.
 
     A softmax head is the network's own; a gallery's logits are scale * cosine(embedding, template).
-    Frozen and in eval mode: nothing but the faces ever gets a gradient.
+    Frozen and in eval mode: nothing but the faces ever gets a gradient. dtype: what the network computes in; all
+    around it is float32.
     """
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self, network: nn.Module, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
+    ):
         super().__init__()
-        self.network = network
+        self.network = network.to(dtype)
+        self.dtype = dtype
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("templates", None)
@@ -41,7 +46,7 @@ class Recogniser(nn.Module):
 
     def features(self, faces: torch.Tensor) -> torch.Tensor:
         """What the network itself puts out: logits, or embeddings (N, D) of a network without a class head."""
-        return self.network((faces - self.mean) / self.std)
+        return self.network(((faces - self.mean) / self.std).to(self.dtype)).float()
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         features = self.features(faces)
@@ -93,11 +98,16 @@ def per_channel(value: float | Sequence[float]) -> list[float]:
 
 
 def load_recogniser(
-    model: Mapping, weights: Path, gallery: Path | None, device: torch.device | str = "cpu"
+    model: Mapping,
+    weights: Path,
+    gallery: Path | None,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
 ) -> Recogniser:
     """The recogniser of a config entry (`arch`, `head`, `mean`, `std`) from its converted weights.
 
     gallery: templates and identities of a `head: gallery`; without one the network's outputs are the logits.
+    precision: a key of devices.PRECISIONS.
     Raises InputError where weights and entry do not fit.
     """
     state, facts = load_tensors(weights)
@@ -107,7 +117,7 @@ def load_recogniser(
     except RuntimeError as error:
         raise InputError(f"{weights}: does not fit {model['arch']} ({error})") from None
     network = folded(network.requires_grad_(False)).to(memory_format=torch.channels_last)
-    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]))
+    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), PRECISIONS[precision])
     if gallery is not None:
         tensors, gallery_facts = load_tensors(gallery)
         recogniser.templates, recogniser.classes = tensors["templates"], gallery_facts["classes"]

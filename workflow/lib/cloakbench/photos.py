@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,11 +13,19 @@ from cloakbench.files import writing
 from cloakbench.render import render
 
 
-def render_photos(directory: Path, identities: int, photos: int, seed: int) -> None:
-    """Write <directory>/<identity>/<photo>.jpg, high-quality JPEG as a camera would."""
-    with writing(directory) as temporary:
-        for identity in tqdm(range(identities), desc="render", unit="identity", mininterval=1):
-            folder = temporary / f"id{identity:04d}"
-            folder.mkdir(parents=True)
-            for photo in range(photos):
-                render(identity, photo, seed).save(folder / f"{photo:04d}.jpg", quality=95, subsampling=0)
+def render_photos(directory: Path, identities: int, photos: int, seed: int, processes: int = 1) -> None:
+    """Write <directory>/<identity>/<photo>.jpg, high-quality JPEG as a camera would.
+
+    Identities are independent of one another: any number of processes gives the same bytes.
+    """
+    with writing(directory) as temporary, ProcessPoolExecutor(processes, get_context("fork")) as pool:
+        done = pool.map(partial(_render_person, temporary, photos, seed), range(identities))
+        for _ in tqdm(done, total=identities, desc="render", unit="identity", mininterval=1):
+            pass
+
+
+def _render_person(directory: Path, photos: int, seed: int, identity: int) -> None:
+    folder = directory / f"id{identity:04d}"
+    folder.mkdir(parents=True)
+    for photo in range(photos):
+        render(identity, photo, seed).save(folder / f"{photo:04d}.jpg", quality=95, subsampling=0)

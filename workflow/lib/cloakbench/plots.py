@@ -16,7 +16,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from cloakbench.files import open_faces, writing
-from cloakbench.tables import title
+from cloakbench.tables import study_name, title
 
 PANELS = 3  # the paper shows top-1, 5 and 25
 
@@ -98,7 +98,7 @@ def examples(rows: Mapping[str, Mapping[str, str]], about: Mapping) -> Figure:
         row[0].set_ylabel(name.replace(" ", "\n"), fontsize=8)
     for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(name, fontsize=8)
-    figure.suptitle(f"{title(about)}: the first subject, as crafted", fontsize=9)
+    figure.suptitle(f"The first subject as crafted, {study_name(about)}", fontsize=9)
     return figure
 
 

@@ -55,9 +55,14 @@ def to_latex(table: pd.DataFrame, about: Mapping) -> str:
 
 
 def title(about: Mapping) -> str:
-    """What stands over every table and figure; a rendered study says that it is one."""
+    """What stands over every table and curve."""
+    return f"Protection Success Rate, {study_name(about)}"
+
+
+def study_name(about: Mapping) -> str:
+    """The study and what it saw; a rendered study says that it is one."""
     kind = "synthetic faces" if about["loader"] == "synthetic" else f"{about['loader']} photographs"
-    return f"Protection Success Rate, study {about['study']} ({kind})"
+    return f"study {about['study']} ({kind})"
 
 
 def caption(about: Mapping) -> str:
@@ -66,10 +71,12 @@ def caption(about: Mapping) -> str:
         f"{model['head']} head"
         for name, model in sorted(about["models"].items())
     )
+    crafted = "" if about["precision"] == "fp32" else f" Gradients in {about['precision']}."
     data = f" under {about['root']}" if about["root"] else ""
     return (
         f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
-        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. Recognisers: {models}."
+        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. "
+        f"Recognisers: {models}.{crafted}"
     )
 
 

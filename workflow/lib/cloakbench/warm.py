@@ -27,7 +27,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-SLOW_IMPORTS = ["pandas", "torch", "torchvision", "timm.models.resnet", "facenet_pytorch", "safetensors.torch", "tqdm"]
+FIRST_IMPORTS = ["pandas", "torch", "safetensors.torch", "tqdm"]
+# those that few jobs need follow while the parent has nothing else to do
+LATER_IMPORTS = [
+    "facenet_pytorch",
+    "timm.models.resnet",
+    "torch.fx.experimental.optimization",
+    "statsmodels.api",
+    "seaborn",
+]
 IDLE = 30.0  # seconds without a job after which the parent ends
 PATIENCE = 120.0  # seconds that a job waits for the parent's imports before it starts plainly
 GRACE = 5.0  # seconds between asking an abandoned job to end and killing it
@@ -121,18 +129,18 @@ def submit(connection: socket.socket, command: list[str]) -> int:
 
 def serve(address: Path) -> None:
     """Import what is slow, then fork a process for each job until none has come for IDLE seconds."""
-    for name in SLOW_IMPORTS:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            continue  # the job that needs it will say so
+    for name in FIRST_IMPORTS:
+        _import(name)
     address.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(address))
     server.listen(128)
     server.settimeout(IDLE)
     watchers: set[int] = set()
+    later = list(LATER_IMPORTS)
     while True:
+        while later and not select.select([server], [], [], 0)[0]:
+            _import(later.pop(0))
         try:
             connection, _ = server.accept()
         except TimeoutError:
@@ -148,6 +156,11 @@ def serve(address: Path) -> None:
         connection.close()
         watchers.add(pid)
         watchers = {pid for pid in watchers if os.waitpid(pid, os.WNOHANG)[0] == 0}
+
+
+def _import(name: str) -> None:
+    with suppress(ImportError):  # the job that needs it will say so
+        importlib.import_module(name)
 
 
 def _watch(connection: socket.socket) -> int:
