@@ -121,13 +121,12 @@ def submitted(slurm, local, tmp_path_factory) -> tuple[Path, Submission, str]:
     """The study from the attack on, through Slurm; the first bundle is cancelled once, and somebody else has a card."""
     directory = tmp_path_factory.mktemp("submitted")
     shutil.copytree(local, directory, dirs_exist_ok=True)
-    for part in ("gate", "path", "crafted", "stored", "manifests", "redetected", "ranks"):
+    for part in ("path", "crafted", "stored", "manifests", "redetected", "ranks"):
         shutil.rmtree(directory / "results/small" / part)
     for table in TABLES:
         (directory / table).unlink()
-    other = subprocess.run(
-        ["sbatch", "--parsable", "--gpus=1", "--mem=100", "--wrap=sleep 600"], capture_output=True, text=True
-    ).stdout
+    elsewhere = ["sbatch", "--parsable", "--gpus=1", "--mem=100", "--output=/dev/null", "--wrap=sleep 1800"]
+    other = subprocess.check_output(elsewhere, text=True)
     run = Submission(directory, "--group-components", "cells=1", "--", *TABLES, deed="cancel", victim="--walk-from")
     output = run.finish()
     subprocess.run(["scancel", other.strip()], check=True)
@@ -145,7 +144,7 @@ def test_gpu_jobs_hold_a_gpu_alone_and_others_none(submitted):
     """Somebody else has the first of two cards: what remains is one, and two cells want it."""
     jobs = submitted[1].jobs()
     cards = {(stage, card) for _, event, _, stage, card in jobs if event == "start"}
-    on_card = {"gate", "craft", "redetect", "classify"}
+    on_card = {"craft", "redetect", "classify"}
     assert {stage for stage, card in cards if card == "1"} >= on_card
     assert {card for stage, card in cards if stage in on_card} == {"1"}
     assert {card for stage, card in cards if stage in ("aggregate", "table")} == {"none"}
