@@ -169,7 +169,7 @@ def test_a_cancelled_job_is_retried_with_more_memory_and_time(submitted):
 def test_a_cancelled_job_fails_only_what_depends_on_it(submitted):
     directory = submitted[0]
     ranks = {cell: directory / RANKS.format(cell) for cell in ("bim/eps2", "clean/eps0")}
-    for file in ranks.values():
+    for file in [*ranks.values(), directory / TABLES[0]]:
         file.unlink()
     run = Submission(
         directory, "--retries", 0, "--group-components", "cells=1", "--", TABLES[0], deed="cancel", victim="clean/eps0"
@@ -184,13 +184,13 @@ def test_a_killed_job_leaves_its_last_log_lines_in_the_head_process_output(submi
     run = Submission(directory, "--retries", 0, "--", TABLES[0], deed="kill", victim="aggregate.py")
     output = run.finish()
     assert run.process.returncode != 0 and not (directory / TABLES[0]).exists()
-    assert "killed by SIGKILL" in output and "logs/small/aggregate.log" in output and "halfway" in output
+    assert "killed by SIGKILL" in output and "last lines of logs/small/aggregate.log:" in output
 
 
 def test_ctrl_c_cancels_what_was_submitted(submitted):
     directory = submitted[0]
     run = Submission(directory, "--", TABLES[0], deed="wait", victim="aggregate.py")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while not run.jobs() and time.monotonic() < end:
         time.sleep(0.2)
     job = run.jobs()[0][2]
