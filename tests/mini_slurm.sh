@@ -70,11 +70,24 @@ up() {
 
 down() {
   scancel --user root --quiet || true
+  for _ in {1..50}; do
+    if [ -z "$(squeue --noheader --states running,completing)" ]; then break; fi
+    sleep 0.2
+  done
   # without a controller every Slurm command waits as long as this file is there
   rm -f /etc/slurm/{slurm,gres,cgroup}.conf
   for daemon in slurmd slurmctld munged; do
-    if [ -s "$state/$daemon.pid" ]; then kill "$(cat "$state/$daemon.pid")" || true; fi
+    if [ -s "$state/$daemon.pid" ]; then end "$(cat "$state/$daemon.pid")"; fi
   done
+}
+
+end() {
+  kill "$1" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    grep -q . "/proc/$1/cmdline" 2>/dev/null || return 0 # gone, or dead and only not yet waited for
+    sleep 0.2
+  done
+  kill -KILL "$1" || true
 }
 
 "$1"
