@@ -27,6 +27,7 @@ include: "workflow/rules/redetect.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
 
 

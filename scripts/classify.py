@@ -7,18 +7,16 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
     from cloakbench import devices
     from cloakbench.cells import COLUMNS
     from cloakbench.classify import classify
-    from cloakbench.files import write_text
+    from cloakbench.files import read_table, write_text
     from cloakbench.models import load_recogniser
     from cloakbench.sample import identities_of, read_photos
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
-    redetected = pd.read_csv(options.redetected)
+    redetected = read_table(options.redetected)
     labels = recogniser.labels(identities_of(redetected, read_photos(options.subjects)))
     rows = classify(
         redetected,

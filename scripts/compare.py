@@ -7,15 +7,14 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
     from cloakbench import tables
+    from cloakbench.cells import read_psr
     from cloakbench.claims import CLAIMS, evaluate
     from cloakbench.comparison import compare, read_published
     from cloakbench.comparison_page import comparison_markdown
     from cloakbench.files import write_text
 
-    psr, published = pd.read_csv(options.psr), read_published(options.published)
+    psr, published = read_psr(options.psr), read_published(options.published)
     comparison = compare(psr, published)
     claims_published, claims_study = evaluate(CLAIMS, published), evaluate(CLAIMS, psr)
     page = comparison_markdown(comparison, claims_published, claims_study)

@@ -15,16 +15,17 @@ def main(options):
         classes = read_classes(options.classes)
     elif options.loader:
         classes = LOADERS[options.loader](options.root).classes
-    convert(options.checkpoint, options.model, options.digest, classes, options.output)
+    convert(options.checkpoint, options.model, options.digest, classes, options.output, options.size)
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--checkpoint", type=Path, required=True)
-    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, member")
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, member; mean, std")
     arguments.add_argument("--digest", required=True, help="the file's sha256 or md5, or any")
     arguments.add_argument("--classes", type=Path, help="list of the head's identities in the order of its units")
     arguments.add_argument("--loader", help="of the data set that the head was trained on, instead of a list")
     arguments.add_argument("--root", type=Path, help="of that data set")
+    arguments.add_argument("--size", type=int, help="of the faces that a network with its own graph is tried on")
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

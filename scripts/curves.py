@@ -7,11 +7,10 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
+    from cloakbench.cells import read_psr
     from cloakbench.plots import curves, save
 
-    figure = curves(pd.read_csv(options.psr), options.source, options.storage, options.about)
+    figure = curves(read_psr(options.psr), options.source, options.storage, options.about)
     save(figure, options.output, options.output_pdf)
 
 

@@ -10,7 +10,7 @@ def main(options):
     from cloakbench.files import write_text
     from cloakbench.provenance import provenance
 
-    facts = provenance(options.study, options.config, options.code)
+    facts = provenance(options.study, options.config, options.about, options.code)
     write_text(options.output, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
@@ -18,6 +18,7 @@ if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--study", type=Path, required=True, help="the study's results folder")
     arguments.add_argument("--config", type=json.loads, required=True, help="JSON")
+    arguments.add_argument("--about", type=json.loads, required=True, help="JSON: what the tables say of the study")
     arguments.add_argument("--code", type=json.loads, required=True, help="JSON: hash of each script's code")
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

@@ -6,15 +6,13 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
     from cloakbench import devices
     from cloakbench.detectors import Detector
-    from cloakbench.files import write_text
+    from cloakbench.files import read_table, write_text
     from cloakbench.redetect import redetect
 
     detector = Detector(devices.use(options.device, options.threads))
-    rows = redetect(pd.read_csv(options.manifest), options.stored, detector, options.batch)
+    rows = redetect(read_table(options.manifest), options.stored, detector, options.batch)
     write_text(options.output, rows.to_csv(index=False))
 
 

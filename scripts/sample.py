@@ -9,15 +9,14 @@ def main(options):
     from cloakbench import devices
     from cloakbench.datasets import LOADERS
     from cloakbench.detectors import Detector
-    from cloakbench.files import write_text
-    from cloakbench.sample import Wanted, draw
+    from cloakbench.sample import Wanted, draw, write_photos
 
     dataset = LOADERS[options.loader](options.root, **({"split": options.split} if options.split else {}))
     detector = Detector(devices.use(options.device, options.threads))
-    wanted = Wanted(options.subjects, options.photos, options.enrol, options.min_classes)
+    wanted = Wanted(options.subjects, options.photos, options.enrol, options.enrol_min, options.min_classes)
     subjects, enrolment = draw(dataset, wanted, options.seed, detector)
-    write_text(options.output_subjects, subjects.to_csv(index=False))
-    write_text(options.output_enrolment, enrolment.to_csv(index=False))
+    write_photos(options.output_subjects, subjects)
+    write_photos(options.output_enrolment, enrolment)
 
 
 if __name__ == "__main__":
@@ -28,6 +27,7 @@ if __name__ == "__main__":
     arguments.add_argument("--subjects", type=int, required=True, help="N")
     arguments.add_argument("--photos", type=int, required=True, help="attacked photos a subject")
     arguments.add_argument("--enrol", type=int, required=True, help="enrolled photos an identity")
+    arguments.add_argument("--enrol-min", type=int, required=True, help="with as many one still stands in the gallery")
     arguments.add_argument("--min-classes", type=int, required=True, help="the largest k of top-k")
     arguments.add_argument("--seed", type=int, required=True)
     arguments.add_argument("--output-subjects", type=Path, required=True)

@@ -7,12 +7,11 @@ from cloakbench import command
 
 
 def main(options):
-    import pandas as pd
-
     from cloakbench import tables
+    from cloakbench.cells import read_psr
     from cloakbench.files import write_text
 
-    table = tables.table1(pd.read_csv(options.psr))
+    table = tables.table1(read_psr(options.psr))
     write_text(options.output_csv, tables.to_csv(table))
     write_text(options.output_md, tables.to_markdown(table, options.about))
     write_text(options.output_tex, tables.to_latex(table, options.about))

@@ -21,7 +21,7 @@ def main(options):
     classes, labels = np.unique(read_photos(options.photos)["identity"], return_inverse=True)
     model, seed, device = options.model, options.seed, devices.use(options.device, options.threads)
     network = seeded(partial(build, model["arch"]), len(classes), seed)
-    faces = np.array(open_faces(options.faces))
+    faces = open_faces(options.faces)  # read batch by batch: memory does not grow with the gallery
     train(network, faces, labels, model["mean"], model["std"], seed, device, options.epochs, progress="train")
     save_tensors(options.output, network.state_dict(), classes=list(classes))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,17 @@ def snakemake(directory: Path, *arguments: object, root: Path = ROOT) -> subproc
     return subprocess.run(
         [*map(str, command), *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=900
     )
+
+
+def checkout_copy(path: Path) -> Path:
+    """A copy of the project in which every file is newer than any result."""
+    unwanted = shutil.ignore_patterns(".*", "results", "logs", "__pycache__")
+    return Path(shutil.copytree(ROOT, path, ignore=unwanted, copy_function=shutil.copyfile))
+
+
+def digests(directory: Path, *patterns: str) -> dict[str, str]:
+    files = [file for pattern in patterns for file in sorted(directory.glob(pattern)) if file.is_file()]
+    return {str(file.relative_to(directory)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def job_counts(dry_run: str) -> dict[str, int]:

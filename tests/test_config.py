@@ -8,6 +8,7 @@ import yaml
 from cloakbench.architectures import ARCHITECTURES, find
 from cloakbench.attacks import FAMILIES, GOALS
 from cloakbench.datasets import LOADERS
+from cloakbench.graphs import FORMS
 from cloakbench.images import SUBSAMPLING, SUFFIX
 from cloakbench.small import SMALL
 from conftest import ROOT, TOY, job_counts, snakemake
@@ -31,12 +32,27 @@ WRONG = {
     "models: {facenet: {weights: nowhere.pt}}": ["models.facenet.weights: no file 'nowhere.pt'"],
     "models: {facenet: {weights: 'https://example.org/a.pt'}}": ["models.facenet.sha256: missing"],
     "models: {facenet: {head: gallery}}": ["models.facenet.head"],
+    "models: {facenet: {arch: onnx}}": ["models.facenet.weights", "onnx", "not trained"],
+    "models: {facenet: {arch: onnx, weights: wrong.yaml, head: gallery}}": [
+        "matrix.source: 'facenet' is an ONNX network",
+        "no gradients",
+        "torch.export",
+    ],
+    "models: {facenet: {arch: torchscript, weights: wrong.yaml, head: gallery, member: x}}": ["models.facenet.member"],
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
     "crops: {tight160: {size: 160, short_side: 150}}": ["crops.tight160: short_side 150 is below size 160"],
     "dataset: {loader: lwf}": ["dataset.loader: 'lwf'", "folder"],
     "dataset: {loader: folder}": ["dataset.root", "<root>/<identity>/<photo>"],
     "dataset: {loader: folder, root: /no/where}": ["dataset.root: no folder '/no/where'"],
+    "dataset: {enrol: 1}": ["dataset.enrol: 1", "one photo an identity", "enrol_min: 1"],
+    "dataset: {enrol: 4, enrol_min: 5}": ["dataset.enrol_min: 5 is more than dataset.enrol, 4"],
+    "dataset: {enrol_min: 0}": ["dataset.enrol_min", "minimum of 1"],
+    "models:\n  a: {arch: resnet50}\n  b: {arch: senet50}\n  a: {arch: senet50}": [
+        "wrong.yaml, line 4: 'a' is there already, on line 2"
+    ],
+    "top_k: [1]\nattacks: {bim: {step_size: 1, step_size: 2}}": ["wrong.yaml, line 2: 'step_size'", "on line 2"],
+    '{"seed": 1, "crops": {"x": {"size": 64, "size": 96}}}': ["wrong.yaml: 'size' is there twice"],
     "study: ../elsewhere": ["study", "../elsewhere"],
     "detection: {missed: ignored}": ["detection.missed", "whole_crop"],
     "compute: {device: tpu}": ["compute.device", "cuda"],
@@ -57,6 +73,20 @@ def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_key_that_is_there_twice_is_found_in_every_file(tmp_path):
+    """An anchor that is used twice, a merged mapping and two files with the same key are none of it."""
+    (tmp_path / "first.yaml").write_text(
+        "crops: {a: &a {size: 64, margin: 0}, b: *a, c: {<<: *a, size: 96}}\nseed: 1\n"
+    )
+    (tmp_path / "second.yaml").write_text("seed: 2\n")
+    files = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    run = snakemake(tmp_path, "-n", "--configfile", *files)
+    assert run.returncode == 0, run.stderr
+    files[0].write_text("seed: 1\nseed: 2\n")
+    run = snakemake(tmp_path, "-n", "--configfile", *files)
+    assert run.stderr.splitlines()[-1].endswith("first.yaml, line 2: 'seed' is there already, on line 1")
+
+
 def test_the_default_study_is_the_papers_grid(tmp_path):
     counts = job_counts(snakemake(tmp_path, "-n").stdout)
     cells = 3 * 2 * 6
@@ -68,7 +98,7 @@ def test_the_default_study_is_the_papers_grid(tmp_path):
 def test_the_schema_and_the_registries_name_the_same_things():
     model = SCHEMA["properties"]["models"]["additionalProperties"]["properties"]
     arch = model["arch"]["anyOf"][0]["enum"]
-    assert set(arch) >= {*ARCHITECTURES, *SMALL}
+    assert set(arch) == {*ARCHITECTURES, *SMALL, *FORMS}
     assert all(find(name) for name in ARCHITECTURES)
     attack = SCHEMA["properties"]["attacks"]["additionalProperties"]["properties"]
     assert set(attack["family"]["enum"]) == set(FAMILIES)

@@ -220,7 +220,14 @@ def test_names_that_tables_cannot_hold_are_refused(tmp_path):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/Zo\xeb")).mkdir()
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert "is not UTF-8" in refused(folder, tmp_path)
+    assert "is not one line of UTF-8" in refused(folder, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "\x1b[2Jb", "a\u2028b", "\x85"])
+def test_names_that_would_break_a_line_are_refused(tmp_path, name):
+    plant(tmp_path, f"{name}/1.jpg")
+    message = refused(folder, tmp_path)
+    assert repr(name) in message and len(message.splitlines()) == 1
 
 
 def test_a_folder_that_has_gone_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from cloakbench.enrol import templates
 from cloakbench.errors import InputError
 from cloakbench.gate import check, clean_top1
 from cloakbench.models import Recogniser, load_tensors, save_tensors, to_tensor
+from cloakbench.seals import seal
 
 CPU = torch.device("cpu")
 
@@ -73,6 +74,9 @@ def test_damaged_tensors_are_refused(tmp_path):
     save_tensors(path, {"a": torch.ones(3)}, classes=["x"])
     assert load_tensors(path)[1] == {"classes": ["x"]}
     path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match=r"w\.safetensors: changed since it was written"):
+        load_tensors(path)
+    seal(path)
     with pytest.raises(InputError, match=r"w\.safetensors: not a whole"):
         load_tensors(path)
 

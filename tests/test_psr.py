@@ -13,6 +13,7 @@ from cloakbench.cells import COLUMNS, KEYS, cells, read_cells
 from cloakbench.errors import InputError
 from cloakbench.psr import protection
 from cloakbench.ranking import ranks
+from cloakbench.seals import seal
 
 MATRIX = {"source": ["a", "NA"], "attack": ["bim"], "eps": [8, 4], "storage": ["jpeg75"], "target": ["a", "b"]}
 
@@ -109,9 +110,13 @@ def test_ranks_files_are_checked_as_they_are_read(study, tmp_path):
         path = tmp_path / source / attack / f"eps{eps}" / storage / f"{target}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         study[(study[KEYS] == list(cell)).all(axis=1)].to_csv(path, index=False)
+        seal(path)
     pd.testing.assert_frame_equal(read_cells(tmp_path, MATRIX), study, check_dtype=False)
     damaged = tmp_path / "a" / "bim" / "eps4" / "jpeg75" / "b.csv"
     for text in ("", "subject\n1", damaged.read_text()[:300], damaged.with_name("a.csv").read_text()):
         damaged.write_text(text)
+        with pytest.raises(InputError, match=r"eps4/jpeg75/b\.csv: changed since it was written"):
+            read_cells(tmp_path, MATRIX)
+        seal(damaged)  # the contents alone have to give it away
         with pytest.raises(InputError, match=r"eps4/jpeg75/b\.csv"):
             protection(read_cells(tmp_path, MATRIX), [1])

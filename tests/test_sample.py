@@ -10,7 +10,7 @@ from PIL import Image
 from cloakbench.datasets import folder
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos
+from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos, write_photos
 
 
 class FakeDetector:
@@ -30,8 +30,9 @@ def tree(tmp_path, rng):
     return tmp_path
 
 
-def drawn(tree, *wanted, seed=0):
-    return draw(folder(tree), Wanted(*wanted, classes=1), seed, FakeDetector())
+def drawn(tree, subjects, photos, enrol, enrol_min=None, seed=0, detector=None):
+    wanted = Wanted(subjects, photos, enrol, enrol_min or enrol, classes=1)
+    return draw(folder(tree), wanted, seed, detector or FakeDetector())
 
 
 def test_attacked_photos_are_never_enrolled(tree):
@@ -67,7 +68,7 @@ def test_what_is_passed_over_is_listed_with_the_reason(tree):
 def test_names_survive_the_file(tree, tmp_path):
     subjects, enrolment = drawn(tree, 6, 1, 4)
     for name, frame in {"subjects": subjects, "enrolment": enrolment}.items():
-        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        write_photos(tmp_path / f"{name}.csv", frame)
         read = read_photos(tmp_path / f"{name}.csv")
         assert list(read["identity"]) == list(frame["identity"])
         np.testing.assert_array_equal(read[["left", "bottom"]], frame[["left", "bottom"]].astype(float))
@@ -78,19 +79,59 @@ def test_too_few_subjects_or_identities(tree):
     with pytest.raises(InputError, match="6 subjects with 5 usable photos each, 7 asked for"):
         drawn(tree, 7, 1, 4)
     with pytest.raises(InputError, match="6 identities are enrolled, too few for top-50"):
-        draw(folder(tree), Wanted(1, 1, 4, classes=50), 0, FakeDetector())
+        draw(folder(tree), Wanted(1, 1, 4, 4, classes=50), 0, FakeDetector())
+
+
+class Counting(FakeDetector):
+    def __init__(self):
+        self.calls = 0
+
+    def find(self, pictures):
+        self.calls += 1
+        return super().find(pictures)
 
 
 def test_without_a_gallery_only_subjects_are_opened(tree):
-    class Counting(FakeDetector):
-        calls = 0
+    draw(folder(tree), Wanted(2, 1, 0, 0, classes=50), 0, detector := Counting())
+    assert detector.calls == 2
 
-        def find(self, pictures):
-            Counting.calls += 1
-            return super().find(pictures)
 
-    draw(folder(tree), Wanted(2, 1, 0, classes=50), 0, Counting())
-    assert Counting.calls == 2
+def keep(tree, **photos):
+    """Leave so many photos of an identity."""
+    for identity, count in photos.items():
+        for photo in sorted((tree / identity).iterdir())[count:]:
+            photo.unlink()
+
+
+def test_sparse_identities_stand_in_the_gallery_and_change_no_subject(tree):
+    keep(tree, e=1, f=2)
+    (dense_subjects, dense), (subjects, gallery) = drawn(tree, 3, 1, 3), drawn(tree, 3, 1, 3, enrol_min=1)
+    pd.testing.assert_frame_equal(attacked(dense_subjects), attacked(subjects))
+    assert dense.groupby("identity").size().to_dict() == dict.fromkeys(["007", "=cmd()", "NA", "Zoë B"], 3)
+    assert gallery.groupby("identity").size().to_dict() == dense.groupby("identity").size().to_dict() | {"e": 1, "f": 2}
+    assert set(drawn(tree, 3, 1, 3, enrol_min=2)[1]["identity"]) == {*dense["identity"], "f"}
+
+
+def test_identities_with_too_few_photos_are_not_opened(tree):
+    keep(tree, e=1, f=2)
+    subjects, _ = drawn(tree, 3, 1, 3, detector=(detector := Counting()))
+    assert detector.calls == 3 * 4 + 3
+    reasons = subjects[subjects["subject"].isna()].set_index("identity")["passed_over"]
+    assert reasons.to_dict() == {
+        f"{name}": f"identity passed over: {n} photos, 3 needed" for name, n in (("e", 1), ("f", 2))
+    }
+
+
+def test_one_picture_is_never_attacked_and_enrolled(tree):
+    """Under another name, under another identity; whoever is drawn first keeps it."""
+    for seed in range(4):
+        for identity in ("007", "NA", "f"):
+            (tree / identity / "copy.png").write_bytes((tree / "e" / "0.png").read_bytes())
+        subjects, enrolment = drawn(tree, 4, 2, 3, seed=seed)
+        chosen = [*attacked(subjects)["sha256"], *enrolment["sha256"]]
+        assert len(chosen) == len(set(chosen)) == 4 * 2 + 6 * 3
+        passed_over = subjects["passed_over"].dropna()
+        assert passed_over.str.startswith("same picture as ").any()
 
 
 @pytest.mark.parametrize(

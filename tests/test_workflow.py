@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT, TOY, job_counts, snakemake
+from cloakbench.seals import seal
+from conftest import ROOT, TOY, checkout_copy, digests, job_counts, snakemake
 
 TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
 CELLS = ["source", "attack", "eps", "storage", "target"]
@@ -27,21 +27,13 @@ def toy(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory) -> Path:
-    """A copy of the project in which every file is newer than any result."""
-    copy = tmp_path_factory.mktemp("checkout") / "cloakbench"
-    unwanted = shutil.ignore_patterns(".*", "results", "logs", "__pycache__")
-    return Path(shutil.copytree(ROOT, copy, ignore=unwanted, copy_function=shutil.copyfile))
+    return checkout_copy(tmp_path_factory.mktemp("checkout") / "cloakbench")
 
 
 def would_run(toy, *arguments, root=ROOT) -> dict[str, int]:
     run = snakemake(toy, "-n", "--configfile", TOY, *arguments, root=root)
     assert run.returncode == 0, run.stdout + run.stderr
     return job_counts(run.stdout)
-
-
-def digests(directory: Path, *patterns: str) -> dict[str, str]:
-    files = [file for pattern in patterns for file in sorted(directory.glob(pattern)) if file.is_file()]
-    return {str(file.relative_to(directory)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def test_a_finished_study_reruns_nothing(toy):
@@ -198,9 +190,10 @@ def test_the_report_is_made(toy):
 
 
 def test_a_job_that_fails_says_why_in_one_line(toy):
-    """Last, for it leaves the study damaged."""
+    """Last, for it leaves the study damaged. A seal that fits the damage: the manifest still gives it away."""
     stored = toy / "results/toy/stored/facenet/bim/eps2/jpeg75/00000_00.jpg"
     stored.write_bytes(b"garbage")
+    seal(stored.parent)
     cell = "results/toy/redetected/facenet/bim/eps2/jpeg75.csv"
     run = snakemake(toy, "--cores", 1, "--configfile", TOY, "--forcerun", cell, "--", cell)
     assert run.returncode != 0

@@ -1,4 +1,5 @@
 # what a table or figure says of the study it comes from
+# (a param made of it is a function: in a plain string Snakemake would take {x} in a path for a wildcard)
 ABOUT = {
     "study": config["study"],
     "loader": config["dataset"]["loader"],
@@ -58,29 +59,7 @@ rule table:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("table.py"),
-        about=json.dumps(ABOUT),
+        about=lambda wildcards: json.dumps(ABOUT),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"
-
-
-rule provenance:
-    """What the numbers were made from: config, code, versions, hashes of weights, photos and stored faces."""
-    input:
-        psr=rules.aggregate.output.psr,
-        subjects=f"{STUDY}/subjects.csv",
-        weights=expand(f"{STUDY}/weights/{{model}}.safetensors", model=MODELS),
-    output:
-        provenance=f"{STUDY}/provenance.json",
-    log:
-        f"{LOGS}/provenance.log",
-    conda:
-        "../../envs/cloakbench.yaml"
-    params:
-        code=code_version("provenance.py"),
-        study=lambda wildcards: STUDY,
-        config=json.dumps(config, sort_keys=True),
-        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
-    shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.study:q} --config {params.config:q} "
-        "--code {params.scripts:q} --output {output.provenance:q} --log {log:q}"

@@ -1,6 +1,7 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
+import sys
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -12,6 +13,19 @@ SCRIPTS = ROOT / "scripts"
 # text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+# the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
+shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
+
+# the one part of the library that is imported while the workflow is parsed; it needs the standard library alone
+sys.path.insert(0, str(LIBRARY))
+from cloakbench.inspection import faults
+from cloakbench.seals import sha256
+
+if workflow.is_main_process:  # what a user starts, not its jobs
+    FAULTS = list(faults(Path(STUDY)))
+    if FAULTS:
+        others = f" (and {len(FAULTS) - 1} more)" if FAULTS[1:] else ""
+        raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")
 
 
 def cards_here():

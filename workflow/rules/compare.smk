@@ -29,7 +29,7 @@ rule compare:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("compare.py"),
-        about=json.dumps(ABOUT),
+        about=lambda wildcards: json.dumps(ABOUT),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py --psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} --log {log:q}"

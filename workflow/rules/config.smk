@@ -1,7 +1,10 @@
 # The study's config: filled in, checked before anything else happens, and the names that follow from it.
+import json
+import math
 import os
 from pathlib import Path
 
+import yaml  # Snakemake's own
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -16,8 +19,48 @@ def require(condition, message, known=()):
         refuse(message + (f"; known: {', '.join(sorted(known))}" if known else ""))
 
 
+class EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models with one name one is lost."""
+
+    def construct_mapping(self, node, deep=False):
+        lines = {}
+        for key, _ in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            again = f"{self.name}, line {line}: {name!r} is there already, on line {lines.get(name)}"
+            require(name not in lines, again)
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def check_keys(path):
+    """Refuse a config file, YAML or JSON, that has a key twice in one mapping."""
+
+    def unique(pairs):
+        for name, _ in pairs:
+            require([key for key, _ in pairs].count(name) == 1, f"{path}: {name!r} is there twice in one mapping")
+
+    try:
+        json.loads(Path(path).read_text(), object_pairs_hook=unique)
+    except json.JSONDecodeError:
+        with Path(path).open() as file:
+            yaml.load(file, EachKeyOnce)
+
+
+def plain(key, value):
+    """The value with whole numbers as such: in a path 4.0 would be another budget than 4."""
+    if isinstance(value, dict):
+        return {name: plain(f"{key}.{name}".lstrip("."), part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(f"{key}[{index}]", part) for index, part in enumerate(value)]
+    if isinstance(value, float):
+        require(math.isfinite(value), f"{key}: {value} is not a number to compute with")
+        return int(value) if value.is_integer() else value
+    return value
+
+
 def fill_and_check(config):
     """Fill in the schema's defaults and refuse what it does not allow."""
+    config.update(plain("", config))
     try:
         validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
     except WorkflowError as error:
@@ -32,6 +75,8 @@ def fill_and_check(config):
 
 
 CATALOGUES = {"source": "models", "target": "models", "attack": "attacks", "storage": "storages"}
+OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself
+ONNX = "use it as target, or export the network with torch.export"
 TREE = "a folder <root>/<identity>/<photo>"
 
 
@@ -46,14 +91,30 @@ def check(config):
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
     for name in sorted({*matrix["source"], *matrix["target"]}):
         check_model(f"models.{name}", config["models"][name])
+    for name in matrix["source"]:
+        onnx = config["models"][name]["arch"] == "onnx"
+        require(not onnx, f"matrix.source: {name!r} is an ONNX network, which has no gradients to craft with; {ONNX}")
     for name, crop in config["crops"].items():
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
 
 
+def check_enrolment(dataset):
+    """A template of a single photo is a weak opponent; it is meant only where the config says so."""
+    enrol, least = dataset["enrol"], dataset.get("enrol_min")
+    lonely = "dataset.enrol: 1 makes a gallery with one photo an identity; enrol 2 or more, or set enrol_min: 1 too"
+    require(enrol > 1 or least == 1, lonely)
+    require(least is None or least <= enrol, f"dataset.enrol_min: {least} is more than dataset.enrol, {enrol}")
+
+
 def check_model(key, model):
     weights, crop = model["weights"], model["crop"]
     require(crop in config["crops"], f"{key}.crop: {crop!r} is not in crops", config["crops"])
+    if model["arch"] in OWN_GRAPH:
+        require(weights != "trained", f"{key}.weights: {model['arch']} is a file that holds the network, not trained")
+        require("member" not in model, f"{key}.member: {model['arch']} is a single file, no archive of checkpoints")
+    spread = model["std"] if isinstance(model["std"], list) else [model["std"]]
+    require(min(spread) > 0, f"{key}.std: {model['std']}; grey levels are divided by it, so it has to be above 0")
     if weights == "trained":
         require(model["head"] == "softmax", f"{key}.head: trained weights have a softmax head, not a gallery")
         return
@@ -86,8 +147,11 @@ def check_chunks(config):
     require(compute["chunks"] <= batches, f"{message}; at most {batches} accepted")
 
 
+for path in workflow.configfiles:
+    check_keys(path)
 fill_and_check(config)
 check(config)
+check_enrolment(config["dataset"])
 check_chunks(config)
 
 STUDY = f"results/{config['study']}"
@@ -100,6 +164,7 @@ TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "t
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
+ENROL_MIN = config["dataset"].get("enrol_min", ENROL) if ENROL else 0
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
 ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
 BATCHES = -(-ATTACKED // config["compute"]["batch"])

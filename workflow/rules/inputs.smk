@@ -39,6 +39,21 @@ def checkpoint_of(model):
     return f"{RESOURCES}/{digest_of(model)}" if "://" in weights else weights
 
 
+@cache
+def content(path):
+    """sha256 of a file from outside: as a param it shows that another file has taken the name, whatever its date."""
+    return sha256(Path(path))
+
+
+def given_content(wildcards):
+    """The content of the files that a recogniser is converted from; a fetched one is named by its own."""
+    model, dataset = config["models"][wildcards.model], config["dataset"]
+    files = [model.get("classes"), None if "://" in model["weights"] else model["weights"]]
+    if dataset["loader"] == "vggface2":
+        files.append(f"{dataset['root']}/identity_meta.csv")
+    return [content(file) for file in files if file and Path(file).is_file()]
+
+
 def class_list(wildcards):
     """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
     model, dataset = config["models"][wildcards.model], config["dataset"]
@@ -47,6 +62,18 @@ def class_list(wildcards):
     if "classes" in model:
         return f"--classes {shlex.quote(model['classes'])}"
     return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
+
+
+def conversion_facts(wildcards):
+    """What convert has to know; a network that brings its own graph is also tried on faces like those it will see."""
+    facts = ["arch", "head", "member"]
+    return model_facts(wildcards.model, *facts, *(["mean", "std"] if trial_size(wildcards) else []))
+
+
+def trial_size(wildcards):
+    """The option that tells convert the size of these faces."""
+    own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
+    return f"--size {config['crops'][crop_of(wildcards.model)]['size']}" if own_graph else ""
 
 
 def smaller_budget(eps):

@@ -27,7 +27,7 @@ rule curves:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("curves.py"),
-        about=json.dumps(ABOUT),
+        about=lambda wildcards: json.dumps(ABOUT),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
         "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --log {log:q}"
@@ -51,7 +51,7 @@ rule examples:
     params:
         code=code_version("examples.py"),
         rows=lambda wildcards: json.dumps(EXAMPLES),
-        about=json.dumps(ABOUT),
+        about=lambda wildcards: json.dumps(ABOUT),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows {params.rows:q} "
         "--about {params.about:q} --output {output.png:q} --log {log:q}"

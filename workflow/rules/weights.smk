@@ -29,7 +29,8 @@ rule train:
 rule convert:
     """Check a checkpoint's hash and shapes and bring it into the form and naming that every job reads."""
     input:
-        checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
+        # a user's own file is a param, known by its content: Snakemake would read placeholders into its name
+        lambda wildcards: checkpoint_of(wildcards.model) if wildcards.model in FETCHED else [],
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
     log:
@@ -41,9 +42,12 @@ rule convert:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("convert.py"),
-        model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "member"),
+        model=conversion_facts,
+        size=trial_size,
+        checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
+        content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {input.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} --output {output.weights:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
+        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --log {log:q}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.files import read_table
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
 COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted"]
@@ -46,11 +47,13 @@ def gather(parts: Sequence[Path]) -> pd.DataFrame:
 
 def read_ranks(path: Path) -> pd.DataFrame:
     """One ranks file. Raises InputError for one that is damaged."""
-    try:
-        # only an empty field is missing: a model may be called NA
-        frame = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a ranks file ({error}); delete it and run again") from None
+    # only an empty field is missing: a model may be called NA
+    frame = read_table(path, dtype=TYPES, keep_default_na=False, na_values=[""])
     if list(frame.columns) != COLUMNS:
         raise InputError(f"{path}: columns {list(frame.columns)} where {COLUMNS} are expected; delete it and run again")
     return frame
+
+
+def read_psr(path: Path) -> pd.DataFrame:
+    """psr.csv, one row a cell and k. Raises InputError for one that is damaged."""
+    return read_table(path, dtype=dict.fromkeys(KEYS, str) | {"eps": int}, keep_default_na=False, na_values=[""])

@@ -10,6 +10,7 @@ import time
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cloakbench.errors import InputError
@@ -51,11 +52,10 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     The log holds everything. Where the fault is the program's own that is a traceback, and the status EX_SOFTWARE.
     """
     options = arguments.parse_args()
-    if options.log:
-        options.log.parent.mkdir(parents=True, exist_ok=True)
-        sys.stderr = _Tee(sys.stderr, options.log.open("w", encoding="utf-8"))
     started = time.monotonic()
     try:
+        if options.log:
+            sys.stderr = _Tee(sys.stderr, _opened(options.log))
         main(options)
         if options.log:
             print(_cost(started), file=sys.stderr.log)
@@ -64,6 +64,14 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     except Exception as error:
         traceback.print_exc()
         _fail(f"{type(error).__name__}: {error}", options.log, os.EX_SOFTWARE)
+
+
+def _opened(log: Path) -> io.TextIOBase:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{log}: cannot be written ({error.strerror}); make room or give access") from None
 
 
 def _cost(started: float) -> str:
@@ -98,15 +106,17 @@ class _Tee(io.TextIOBase):
     def write(self, text: str) -> int:
         if self.isatty():
             self.terminal.write(text)
-        if text.startswith("\r"):
-            self.log.seek(self.line)
-            self.log.truncate()
-        self.log.write(text.removeprefix("\r"))
-        self.log.flush()
-        if text.endswith("\n"):
-            self.line = self.log.tell()
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            if text.startswith("\r"):
+                self.log.seek(self.line)
+                self.log.truncate()
+            self.log.write(text.removeprefix("\r"))
+            self.log.flush()
+            if text.endswith("\n"):
+                self.line = self.log.tell()
         return len(text)
 
     def flush(self) -> None:
         self.terminal.flush()
-        self.log.flush()
+        with suppress(OSError):
+            self.log.flush()

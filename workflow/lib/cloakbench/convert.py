@@ -8,28 +8,48 @@ from pathlib import Path
 
 import torch
 
+from cloakbench import graphs
 from cloakbench.architectures import ARCHITECTURES, find, outputs_of
 from cloakbench.checkpoints import read_checkpoint
 from cloakbench.errors import InputError
-from cloakbench.models import save_tensors
+from cloakbench.models import per_channel, save_tensors
 
 
-def convert(checkpoint: Path, model: Mapping, digest: str, classes: Sequence[str], output: Path) -> None:
+def convert(
+    checkpoint: Path, model: Mapping, digest: str, classes: Sequence[str], output: Path, size: int | None = None
+) -> None:
     """Write the weights of a config entry (`arch`, `head`, maybe `member`) to `output`, with where they came from.
 
     digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
     the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
+    A network with its own graph is tried on faces of `size` pixels, with the entry's `mean` and `std`.
     Raises InputError for another hash, or where file, entry and classes do not fit.
     """
-    found = check_digest(checkpoint, digest)
-    arch = model["arch"]
-    state = read_checkpoint(checkpoint, arch, model.get("member"))
+    found, arch = check_digest(checkpoint, digest), model["arch"]
+    facts = {"checkpoint": {"file": checkpoint.name, "sha256": found}, "arch": arch, "classes": list(classes)}
+    if arch in graphs.FORMS:
+        state, outputs, facts["one_by_one"] = _with_graph(checkpoint, model, size)
+    else:
+        state = read_checkpoint(checkpoint, arch, model.get("member"))
+        outputs = outputs_of(arch, state)
     if model["head"] == "softmax":
-        check_classes(checkpoint, arch, state, classes)
+        check_classes(checkpoint, arch, outputs, classes)
     elif arch in ARCHITECTURES:
         state = {name: value for name, value in state.items() if not name.startswith(f"{find(arch).head}.")}
-    facts = {"checkpoint": {"file": checkpoint.name, "sha256": found}, "arch": arch, "classes": list(classes)}
     save_tensors(output, state, **facts)
+
+
+def _with_graph(path: Path, model: Mapping, size: int) -> tuple[dict[str, torch.Tensor], int, bool]:
+    """What is kept of a network with its own graph, its number of outputs, and whether it takes one face at a time."""
+    form = graphs.FORMS[model["arch"]]
+    levels = torch.randint(0, 256, (3, 3, size, size), generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(per_channel(model[key])).reshape(1, 3, 1, 1) for key in ("mean", "std"))
+    faces = (levels - mean) / std
+    kept = form.read(path)
+    try:
+        return kept, *graphs.tried(form.network(kept), faces, form.gradients)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def check_digest(path: Path, digest: str) -> str:
@@ -45,9 +65,8 @@ def check_digest(path: Path, digest: str) -> str:
     return found["sha256"]
 
 
-def check_classes(path: Path, arch: str, state: Mapping[str, torch.Tensor], classes: Sequence[str]) -> None:
-    """Raises InputError unless the checkpoint has a class head with a unit for each of `classes`."""
-    outputs = outputs_of(arch, state)
+def check_classes(path: Path, arch: str, outputs: int | None, classes: Sequence[str]) -> None:
+    """Raises InputError unless the network has a class head with a unit for each of `classes`."""
     if outputs is None:
         raise InputError(f"{path}: holds no class head for {arch}; use head: gallery, or weights with a head")
     if outputs != len(classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,12 +218,15 @@ def _names(directory: Path, wanted: Callable[[os.DirEntry], bool]) -> list[str]:
             continue
     foreign = next((name for name in names if not _is_text(name)), None)
     if foreign:
-        raise InputError(f"{directory}: the name {foreign!r} is not UTF-8, which tables need; rename it")
+        raise InputError(f"{directory}: the name {foreign!r} is not one line of UTF-8, which tables need; rename it")
     return sorted(names)
 
 
 def _is_text(name: str) -> bool:
-    return name.encode("utf-8", "replace").decode() == name
+    """One line of Unicode: no stray bytes, no control characters."""
+    return name.encode("utf-8", "replace").decode() == name and not any(
+        unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in name
+    )
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry]:

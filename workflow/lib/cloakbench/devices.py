@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import torch
 
+from cloakbench import seals
 from cloakbench.cards import claim, visible_cards
 from cloakbench.errors import InputError
 from cloakbench.private import own_folder
@@ -33,8 +35,13 @@ def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
         raise InputError(
             "compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one"
         )
-    if device == "cpu" or not available:
-        return torch.device("cpu")
+    used = _least_used_card() if available and device != "cpu" else torch.device("cpu")
+    seals.note(device=torch.cuda.get_device_name(used) if used.type == "cuda" else f"cpu, {platform.machine()}")
+    return used
+
+
+def _least_used_card() -> torch.device:
+    """This job's card, which CUDA then takes wherever a card is not named."""
     try:
         folder = own_folder()
     except OSError as error:

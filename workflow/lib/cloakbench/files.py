@@ -1,17 +1,20 @@
-"""Files that are complete or absent: everything is written beside its name and renamed when it is whole."""
+"""Files that are complete or absent, and read only if they are what was written: everything is written beside its
+name, sealed, and renamed when it is whole."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.seals import intact, seal
 
 
 @contextmanager
@@ -19,16 +22,20 @@ def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, a file or a folder of the caller's making, renamed to it on success.
 
     What a killed job left under a temporary name is removed by the next one that writes the same output.
+    Raises InputError where it cannot be written: the disk is full or read-only, the folder another user's.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.part"):
-        _remove(leftover)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in path.parent.glob(f".{path.name}.*.part"):
+            _remove(leftover)
         yield temporary
+        seal(path, temporary)
         if path.is_dir():  # os.replace cannot put a folder over one that holds files
             shutil.rmtree(path)
         temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error}); make room or give access, and run again") from error
     finally:
         _remove(temporary)
 
@@ -45,15 +52,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """A CSV file of a study; options: pandas.read_csv's. Raises InputError if it is not what was written."""
+    try:
+        return pd.read_csv(intact(path), **options)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}); delete it and run again") from None
 
 
 def open_faces(path: Path) -> np.ndarray:
     """The (N, size, size, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
     try:
-        faces = np.load(path, mmap_mode="r", allow_pickle=False)
+        faces = np.load(intact(path), mmap_mode="r", allow_pickle=False)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a whole .npy file of faces ({error})") from None
     if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
@@ -66,5 +80,7 @@ def writing_faces(path: Path, count: int, size: int) -> Iterator[np.ndarray]:
     """A (count, size, size, 3) uint8 array to be filled, on disk from the start: memory does not grow with N."""
     with writing(path) as temporary:
         faces = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
+        with temporary.open("r+b") as file:  # on a full disk an error now, not a SIGBUS while the array is filled
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
         yield faces
         faces.flush()

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cloakbench.errors import InputError
 
 MAX_PIXELS = 100_000_000  # a 100 megapixel photograph is 300 MB once decoded
+# what cameras and converters write; Pillow's other readers start programs (EPS, Ghostscript) or are nobody's photos
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 Box = tuple[float, float, float, float]
 
@@ -26,22 +28,22 @@ def read_photo(path: Path | str) -> Image.Image:
     """A photograph as upright 8-bit RGB, whatever its mode and EXIF orientation.
 
     Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits.
-    Raises InputError for a file that is not an image, is cut off, or holds more than MAX_PIXELS pixels.
+    Raises InputError for a file that is not an image of FORMATS, is cut off, or holds more than MAX_PIXELS pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
-            with Image.open(path) as photo:
+            with Image.open(path, formats=FORMATS) as photo:
                 if photo.width * photo.height > MAX_PIXELS:
-                    raise InputError(f"{path}: {photo.width} x {photo.height} pixels, at most {MAX_PIXELS:,} accepted")
+                    raise Image.DecompressionBombError
                 photo.load()
                 return _to_rgb(ImageOps.exif_transpose(photo))
-    except InputError:
-        raise
+    except Image.DecompressionBombError:  # Pillow's own limit may come first
+        raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; make it smaller") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such photo") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image that Pillow can read") from None
+        raise InputError(f"{path}: not an image of a known form; accepted: {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders of damaged files raise almost anything
         raise InputError(f"{path}: damaged image ({' '.join(str(error).split())})") from None
 

@@ -16,10 +16,12 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
+from cloakbench import graphs
 from cloakbench.architectures import build, outputs_of
 from cloakbench.devices import PRECISIONS
 from cloakbench.errors import InputError
 from cloakbench.files import writing
+from cloakbench.seals import intact
 
 GALLERY_SCALE = 32.0  # logits = scale * cosine; only ranks and gradient signs depend on the logits
 
@@ -76,18 +78,20 @@ class Weights:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
-    """A safetensors file whose metadata holds `facts` as JSON."""
+    """A safetensors file whose metadata holds `facts` as JSON, in one entry: the order of several is left to chance."""
     with writing(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={key: json.dumps(value) for key, value in facts.items()})
+        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and facts that `save_tensors` wrote. Raises InputError for a file that is not whole."""
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+        with safe_open(intact(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 
@@ -107,23 +111,30 @@ def load_recogniser(
     """The recogniser of a config entry (`arch`, `head`, `mean`, `std`) from its converted weights.
 
     gallery: templates and identities of a `head: gallery`; without one the network's outputs are the logits.
-    precision: a key of devices.PRECISIONS.
+    precision: a key of devices.PRECISIONS; a network that brings its own graph computes in fp32 whatever it says.
     Raises InputError where weights and entry do not fit.
     """
     state, facts = load_tensors(weights)
-    network = build(model["arch"], outputs_of(model["arch"], state))
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"{weights}: does not fit {model['arch']} ({error})") from None
-    network = folded(network.requires_grad_(False)).to(memory_format=torch.channels_last)
-    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), PRECISIONS[precision])
+    network = _network(model["arch"], state, facts, weights)
+    dtype = torch.float32 if model["arch"] in graphs.FORMS else PRECISIONS[precision]
+    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), dtype)
     if gallery is not None:
         tensors, gallery_facts = load_tensors(gallery)
         recogniser.templates, recogniser.classes = tensors["templates"], gallery_facts["classes"]
     elif model["head"] == "softmax":
         recogniser.classes = facts.get("classes", [])
     return recogniser.to(device)
+
+
+def _network(arch: str, state: dict[str, torch.Tensor], facts: Mapping, weights: Path) -> nn.Module:
+    try:
+        if arch in graphs.FORMS:
+            return graphs.build(arch, state, facts["one_by_one"])
+        network = build(arch, outputs_of(arch, state))
+        network.load_state_dict(state)
+    except (InputError, RuntimeError, KeyError) as error:
+        raise InputError(f"{weights}: does not fit {arch} ({error})") from None
+    return folded(network.requires_grad_(False)).to(memory_format=torch.channels_last)
 
 
 def folded(network: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
@@ -13,35 +14,40 @@ from typing import Any
 
 import torch
 
-from cloakbench.files import sha256
+from cloakbench.inspection import lineage
 from cloakbench.models import load_tensors
+from cloakbench.seals import read_seal, sha256
+
+TABLES = ["psr.csv", "table1.csv", "table1.md", "table1.tex", "comparison.csv", "claims.csv", "comparison.md"]
 
 
-def provenance(study: Path, config: Mapping, code: Mapping[str, str]) -> dict[str, Any]:
-    """config: the study's; code: script name to the hash of it and all library code that it uses.
+def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, str]) -> dict[str, Any]:
+    """config: the study's; about: what its tables say of it; code: script name to the hash of all code it uses.
 
-    Hashes are sha256: of the weights as given and as converted, of the drawn photos, and of every crafted cell,
-    manifest of stored faces and ranks file of the study's results folder.
+    Hashes are sha256: of the weights as given and as converted, of the drawn photos (in subjects.csv and
+    enrolment.csv), and of every file that went into the tables. Raises InputError for one that is not what was
+    written, or not what the next was made from.
     """
+    files = lineage(study / name for name in TABLES if (study / name).exists())
+    hashes = {path.relative_to(study).as_posix(): digest for path, digest in sorted(files.items())}
     weights = sorted((study / "weights").glob("*.safetensors"))
     return {
         "config": dict(config),
+        "about": dict(about),
         "code": dict(code),
         "versions": {"python": sys.version.split()[0], **_versions()},
         "hardware": _hardware(),
-        "weights": {path.stem: {"converted": sha256(path), **_origin(path)} for path in weights},
-        "photos": {name: sha256(study / name) for name in ("subjects.csv", "enrolment.csv")},
-        "files": hashes(study, ["subjects", "crafted", "manifests", "redetected", "ranks", "psr.csv"]),
+        "devices": devices(files),
+        "weights": {path.stem: {"converted": sha256(path), **_origin(path)} for path in weights if path in files},
+        "photos": {name: hashes[name] for name in ("subjects.csv", "enrolment.csv") if name in hashes},
+        "files": hashes,
     }
 
 
-def hashes(study: Path, parts: Iterable[str]) -> dict[str, str]:
-    """sha256 of every file of the given parts of a results folder, by its path inside it."""
-    files = (
-        file for part in parts for file in ([study / part] if (study / part).is_file() else (study / part).rglob("*"))
-    )
-    kept = (file for file in files if file.is_file() and not file.name.startswith("."))
-    return {file.relative_to(study).as_posix(): sha256(file) for file in sorted(kept)}
+def devices(files: Iterable[Path]) -> dict[str, int]:
+    """How many of the files each device has computed, as their seals say."""
+    facts = (read_seal(path)["facts"] for path in files if path.exists())
+    return dict(sorted(Counter(fact["device"] for fact in facts if "device" in fact).items()))
 
 
 def _versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from tqdm import tqdm
 from cloakbench.datasets import Dataset
 from cloakbench.detectors import Detection, Detector
 from cloakbench.errors import InputError
-from cloakbench.files import sha256
+from cloakbench.files import read_table, write_text
 from cloakbench.images import cut, read_photo
+from cloakbench.seals import sha256
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Photo:
 class Wanted:
     """How many subjects, attacked photos a subject, enrolled photos an identity (0: nothing is enrolled).
 
+    enrol_min: with as many an identity still stands in the gallery; a subject has `enrol`.
     classes: the largest k of top-k; among fewer identities every face would be recognised.
     """
 
     subjects: int
     photos: int
     enrol: int
+    enrol_min: int
     classes: int
 
 
@@ -51,64 +54,87 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
     """subjects.csv and enrolment.csv of a study.
 
     Subjects are the first identities of a seeded shuffle that have enough photos with a face; within an identity
-    the photos are shuffled by (seed, name), so one identity's draw does not depend on the others. Attacked photos
-    come first and are never enrolled. A photo that is unreadable or shows no face is passed over for the next one.
+    the photos are shuffled by (seed, name), so one identity's draw does not depend on the others, but for pictures
+    that two of them have. Attacked photos come first and are never enrolled. A photo that is unreadable, shows no face
+    or is, byte for byte, one that was taken before under any name or identity is passed over for the next one.
     Raises InputError if fewer subjects are usable than wanted.
     """
     order = np.random.default_rng(seed).permutation(len(dataset.identities))
-    # without a gallery only the subjects' photos are ever opened
-    candidates = [dataset.identities[index] for index in order]
+    search = _Search(dataset, wanted, seed, detector)
     subjects: list[dict] = []
     enrolment: list[dict] = []
     found = 0
-    for identity in tqdm(candidates, desc="sample", unit="identity", mininterval=1):
+    for identity in tqdm([dataset.identities[i] for i in order], desc="sample", unit="identity", mininterval=1):
         if found == wanted.subjects and not wanted.enrol:
-            break
+            break  # without a gallery only the subjects' photos are ever opened
         attacked = wanted.photos if found < wanted.subjects else 0
-        examined = list(_examine(dataset, identity, seed, attacked + wanted.enrol, detector))
-        usable = [photo for photo in examined if not photo.passed_over]
-        passed_over = [photo for photo in examined if photo.passed_over]
+        usable, passed_over = search.photos(identity, attacked)
         if len(usable) < attacked + wanted.enrol:
-            reason = f"identity passed over: {len(usable)} usable photos, {attacked + wanted.enrol} needed"
-            passed_over.append(Photo(identity, "", passed_over=reason))
-            # too few photos to be a subject may still be enough to stand in the gallery
-            usable, attacked = usable[: wanted.enrol], 0
+            attacked = 0  # too few photos to be a subject may still be enough to stand in the gallery
         elif attacked:
             subjects += [{"subject": found, "photo": k, **asdict(p)} for k, p in enumerate(usable[:attacked])]
             found += 1
         subjects += [{"subject": None, "photo": None, **asdict(photo)} for photo in passed_over]
-        if len(usable) - attacked >= wanted.enrol:
-            enrolment += [asdict(photo) for photo in usable[attacked:]]
-    if found < wanted.subjects:
-        raise InputError(
-            f"{dataset.root}: {found} subjects with {wanted.photos + wanted.enrol} usable photos each, "
-            f"{wanted.subjects} asked for; lower dataset.subjects ({wanted.subjects}), dataset.photos "
-            f"({wanted.photos}) or dataset.enrol ({wanted.enrol})"
-        )
+        if len(usable) - attacked >= wanted.enrol_min:
+            enrolment += [asdict(photo) for photo in usable[attacked:][: wanted.enrol]]
     gallery = _enrolment_frame(enrolment)
-    if wanted.enrol and gallery["identity"].nunique() <= wanted.classes:
-        raise InputError(
-            f"{dataset.root}: {gallery['identity'].nunique()} identities are enrolled, too few for "
-            f"top-{wanted.classes}: lower top_k or add identities with {wanted.enrol} usable photos"
-        )
+    _check(dataset.root, wanted, found, gallery["identity"].nunique())
     return _subjects_frame(subjects), gallery
 
 
-def _examine(dataset: Dataset, identity: str, seed: int, count: int, detector: Detector) -> Iterator[Photo]:
-    """Photos of the identity in shuffled order until `count` usable ones have come."""
-    photos = dataset.photos(identity)
-    order = np.random.default_rng([seed, zlib.crc32(identity.encode())]).permutation(len(photos))
-    seen: dict[str, str] = {}  # a copy under another name would be attacked and enrolled at once
-    for index in order:
-        if count == 0:
-            return
-        photo = examine(dataset.root, identity, photos[index], detector)
-        if photo.sha256 in seen:
-            photo = Photo(identity, photo.file, passed_over=f"same picture as {seen[photo.sha256]}")
-        if not photo.passed_over:
-            seen[photo.sha256] = photo.file
-            count -= 1
-        yield photo
+@dataclass
+class _Search:
+    """Looks through identities' photos. taken: sha256 to file of every photo that was usable so far. A copy under
+    another name would be attacked and enrolled at once; under another identity it would be two people."""
+
+    dataset: Dataset
+    wanted: Wanted
+    seed: int
+    detector: Detector
+    taken: dict[str, str] = field(default_factory=dict)
+
+    def photos(self, identity: str, attacked: int) -> tuple[list[Photo], list[Photo]]:
+        """Usable photos of an identity, as many as it can use, and what was passed over on the way."""
+        files, needed = self.dataset.photos(identity), attacked + self.wanted.enrol
+        least = self.wanted.enrol_min or attacked
+        if len(files) < least:  # not opened in vain: most identities of LFW have a single photo
+            return [], [Photo(identity, "", passed_over=f"identity passed over: {len(files)} photos, {least} needed")]
+        examined = list(self._examine(identity, files, needed))
+        usable = [photo for photo in examined if not photo.passed_over]
+        passed_over = [photo for photo in examined if photo.passed_over]
+        needed = needed if attacked else least
+        if len(usable) < needed:
+            reason = f"identity passed over: {len(usable)} usable photos, {needed} needed"
+            passed_over.append(Photo(identity, "", passed_over=reason))
+        return usable, passed_over
+
+    def _examine(self, identity: str, files: list[Path], count: int) -> Iterator[Photo]:
+        """Photos of the identity in shuffled order until `count` usable ones have come."""
+        order = np.random.default_rng([self.seed, zlib.crc32(identity.encode())]).permutation(len(files))
+        for index in order:
+            if count == 0:
+                return
+            photo = examine(self.dataset.root, identity, files[index], self.detector)
+            if photo.sha256 in self.taken:
+                photo = Photo(identity, photo.file, passed_over=f"same picture as {self.taken[photo.sha256]}")
+            if not photo.passed_over:
+                self.taken[photo.sha256] = photo.file
+                count -= 1
+            yield photo
+
+
+def _check(root: Path, wanted: Wanted, found: int, enrolled: int) -> None:
+    if found < wanted.subjects:
+        raise InputError(
+            f"{root}: {found} subjects with {wanted.photos + wanted.enrol} usable photos each, "
+            f"{wanted.subjects} asked for; lower dataset.subjects ({wanted.subjects}), dataset.photos "
+            f"({wanted.photos}) or dataset.enrol ({wanted.enrol})"
+        )
+    if wanted.enrol and enrolled <= wanted.classes:
+        raise InputError(
+            f"{root}: {enrolled} identities are enrolled, too few for top-{wanted.classes}: lower top_k or "
+            f"dataset.enrol_min, or add identities with {wanted.enrol_min} usable photos"
+        )
 
 
 def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
@@ -120,6 +146,7 @@ def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
         return Photo(identity, file, passed_over=str(error).removeprefix(f"{path}: "))
     if min(picture.size) < 20:  # MTCNN looks for faces of 20 pixels and more
         return Photo(identity, file, passed_over=f"{picture.width} x {picture.height} pixels: too small for a face")
+    # one at a time: in a batch the boxes differ in their last bits, and would depend on who else is drawn
     face: Detection | None = detector.find([picture])[0]
     if face is None:
         return Photo(identity, file, passed_over="no face found")
@@ -138,11 +165,23 @@ def _enrolment_frame(rows: list[dict]) -> pd.DataFrame:
 
 
 TEXT = {"identity": str, "file": str, "sha256": str, "passed_over": str}
+NAMES = ["identity", "file"]  # what the data set's owner has called them
+FORMULA = ("=", "+", "-", "@", "'")
+
+
+def write_photos(path: Path, photos: pd.DataFrame) -> None:
+    """subjects.csv or enrolment.csv. A name that a spreadsheet would take for a formula gets a ' in front."""
+    shown = photos.assign(
+        **{name: photos[name].map(lambda text: f"'{text}" if text.startswith(FORMULA) else text) for name in NAMES}
+    )
+    write_text(path, shown.to_csv(index=False))
 
 
 def read_photos(path: Path) -> pd.DataFrame:
-    """subjects.csv or enrolment.csv; an identity may be called NA or 007 and stays what it is."""
-    frame = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values={"subject": [""], "photo": [""]})
+    """What `write_photos` wrote; an identity may be called NA, 007 or =cmd() and stays what it is."""
+    frame = read_table(path, dtype=TEXT, keep_default_na=False, na_values={"subject": [""], "photo": [""]})
+    for name in NAMES:
+        frame[name] = frame[name].str.removeprefix("'")
     whole_numbers = {column: "Int64" for column in ("subject", "photo") if column in frame}
     boxes = ["left", "top", "right", "bottom"]
     frame[boxes] = frame[boxes].apply(pd.to_numeric)

@@ -1,0 +1,359 @@
+"""Faults injected into a study: it heals to the same bytes, or it stops and names the file. Never a wrong table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cloakbench.architectures import build
+from cloakbench.inspection import faults
+from cloakbench.seals import seal
+from cloakbench.verify import differences
+from conftest import ROOT, checkout_copy, digests, job_counts, snakemake
+
+TINY = ROOT / "tests/faults.yaml"
+PUBLISHED = ROOT / "workflow/reference/table1.csv"
+STAGES = [
+    *("render", "sample", "crop", "train", "convert", "enrol", "gate", "path", "craft"),
+    *("store", "redetect", "classify", "aggregate", "table", "provenance", "curves", "examples"),
+]
+
+
+def run(directory: Path, *arguments: object, root: Path = ROOT) -> subprocess.CompletedProcess:
+    return snakemake(directory, "--cores", 2, "--configfile", TINY, *arguments, root=root)
+
+
+def results(directory: Path) -> dict[str, str]:
+    """Hashes of everything that a study makes; provenance.json has the version of the code, which the tests edit."""
+    found = digests(directory / "results/tiny", "**/[!.]*")
+    return {name: digest for name, digest in found.items() if name != "provenance.json"}
+
+
+def give_weights(path: Path, seed: int = 0) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        save_file(build("small_resnet", 5).state_dict(), path)
+
+
+def last_line(process: subprocess.CompletedProcess) -> str:
+    return process.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("undisturbed")
+    give_weights(directory / "given.safetensors")
+    process = run(directory)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert list(differences(directory / "results/tiny", PUBLISHED)) == []
+    return directory
+
+
+@pytest.fixture
+def study(undisturbed, tmp_path) -> Path:
+    """A copy of the finished study; names and dates as in the original."""
+    return shutil.copytree(undisturbed, tmp_path / "study")
+
+
+# ------------------------------------------------------------------------------------------------ killed
+
+# appended to a copy of the project: a job is killed once in every stage, then, when Snakemake tries it again, Snakemake
+# itself. The moment is the worst one: the last output is whole and has its seal, but not yet its name.
+KILLER = """
+
+import contextlib, signal, sys, time
+LAST = {"sample": 2, "store": 2, "table": 3, "curves": 2}  # outputs of a stage, where there is more than one
+_count, _seal = 0, seal
+
+
+def seal(path, written=None):
+    global _count
+    _seal(path, written)
+    _count += 1
+    stage = Path(sys.argv[sys.argv.index("--log") + 1]).with_suffix("").parts[2]
+    if not Path("killed").is_dir() or _count < LAST.get(stage, 1):
+        return
+    for victim in (os.getpid(), int(Path("snakemake.pid").read_text())):
+        try:
+            Path("killed", f"{stage} {'job' if victim == os.getpid() else 'snakemake'}").mkdir()
+        except FileExistsError:
+            continue
+        with contextlib.suppress(ProcessLookupError):  # another job was faster
+            os.kill(victim, signal.SIGKILL)
+        time.sleep(0.5)  # then the job goes on without Snakemake
+        return
+"""
+
+
+def start(directory: Path, root: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", directory]
+    command += ["--cores", "2", "--configfile", TINY, *arguments]
+    with (directory / "output.txt").open("a") as output:
+        environment = os.environ | {"PYTHONPATH": ""}
+        process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment)
+    (directory / "snakemake.pid").write_text(str(process.pid))
+    return process
+
+
+def test_kill_minus_nine_of_a_job_and_of_snakemake_in_every_stage(undisturbed, tmp_path):
+    root, directory = checkout_copy(tmp_path / "project"), tmp_path / "study"
+    with (root / "workflow/lib/cloakbench/seals.py").open("a") as file:
+        file.write(KILLER)
+    (directory / "killed").mkdir(parents=True)
+    give_weights(directory / "given.safetensors")
+    killed: set[str] = set()
+    while start(directory, root, "--rerun-incomplete", "--retries", "1").wait(timeout=300) != 0:
+        marks = {mark.name for mark in (directory / "killed").iterdir()}
+        assert marks > killed, (directory / "output.txt").read_text()  # nothing else may fail
+        time.sleep(0.7)  # an orphan that is still writing
+        if not killed:
+            assert "--unlock" in run(directory, root=root).stderr
+            assert run(directory, "--unlock", root=root).returncode == 0
+            refused = run(directory, root=root)
+            assert refused.returncode != 0 and "Incomplete files:\nresults/tiny/" in refused.stderr
+        shutil.rmtree(directory / ".snakemake/locks", ignore_errors=True)  # what --unlock does
+        killed = marks
+    assert killed == {f"{stage} {victim}" for stage in STAGES for victim in ("job", "snakemake")}
+    assert results(directory) == results(undisturbed)
+    assert list(differences(directory / "results/tiny", PUBLISHED)) == []
+    assert not list((directory / "results").rglob("*.part"))
+
+
+# ------------------------------------------------------------------------------------------------ damaged
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_no_table_comes_from_a_damaged_file(study, undisturbed):
+    """A stored JPEG is cut in half, another is garbage, a rank is edited, weights are exchanged."""
+    tiny = Path("results/tiny")
+    stored, ranks = tiny / "stored/facenet/bim/eps5/jpeg75", tiny / "ranks/facenet/bim/eps2/jpeg75/given.csv"
+    weights = tiny / "weights/facenet.safetensors"
+    damages = {
+        stored / "00000_00.jpg": lambda path: halve(path),
+        tiny / "stored/facenet/bim/eps2/jpeg75/00001_00.jpg": lambda path: path.write_bytes(b"garbage"),
+        ranks: lambda path: path.write_text(path.read_text().replace("\n0,0,", "\n1,0,")),
+        weights: lambda path: shutil.copy2(path.with_name("given.safetensors"), path),
+    }
+    for path, damage in damages.items():
+        damage(study / path)
+    process = run(study)
+    assert process.returncode != 0 and "(and 3 more)" in last_line(process)
+    for path in damages:
+        remedy = path.parent if path.suffix == ".jpg" else path
+        assert [line for line in faults(study / tiny) if line.startswith(f"{study / path}: changed since")]
+        shutil.rmtree(study / remedy) if path.suffix == ".jpg" else (study / path).unlink()
+    process = run(study)
+    assert process.returncode == 0, process.stderr
+    assert results(study) == results(undisturbed)
+
+
+def test_a_damaged_file_is_named_by_a_dry_run_too(study):
+    psr = study / "results/tiny/psr.csv"
+    psr.write_text(psr.read_text().replace(",50.0,", ",60.0,"))
+    process = run(study, "-n")
+    assert process.returncode != 0
+    assert (
+        last_line(process) == "cloakbench: results/tiny/psr.csv: changed since it was written; delete it and run again"
+    )
+
+
+def test_every_file_of_a_study_is_watched(study):
+    """By size and time where that will do, and by content where they lie."""
+    tiny = study / "results/tiny"
+    assert list(faults(tiny)) == []
+    files = [path for path in sorted(tiny.rglob("[!.]*")) if path.is_file() and ".checked" not in path.name]
+    assert len(files) > 60
+    for path in files:
+        original, times = path.read_bytes(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+        path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        assert [line.split(": ")[0] for line in faults(tiny)] == [str(path)]
+        path.write_bytes(original)
+        assert list(faults(tiny)) == []  # touched, but the same
+        os.utime(path, ns=times)
+
+
+def test_a_seal_that_is_damaged_or_gone_counts_as_damage(study):
+    tiny = study / "results/tiny"
+    halve(tiny / ".psr.csv.seal")
+    assert "its seal .psr.csv.seal is damaged" in next(faults(tiny))
+    (tiny / ".psr.csv.seal").unlink()
+    assert run(study, "--forcerun", "table").returncode != 0
+    assert "its seal .psr.csv.seal is gone" in (study / "logs/tiny/table.log").read_text()
+
+
+# ------------------------------------------------------------------------------------------------ swapped
+
+
+def test_other_weights_under_the_same_name_are_noticed_whatever_their_date(study):
+    give_weights(study / "given.safetensors", seed=1)
+    os.utime(study / "given.safetensors", (1e9, 1e9))  # older than every result
+    counts = job_counts(run(study, "-n").stdout)
+    assert {job: counts.get(job) for job in ("convert", "enrol", "gate", "classify", "craft")} == {
+        **{"convert": 1, "enrol": 1, "gate": 1, "classify": 3},
+        "craft": None,
+    }
+
+
+def test_other_weights_than_the_pinned_ones_stop_the_study(study, undisturbed):
+    pinned = digests(undisturbed, "given.safetensors")["given.safetensors"]
+    give_weights(study / "given.safetensors", seed=1)
+    (study / "pinned.yaml").write_text(f"models: {{given: {{sha256: {pinned}}}}}")
+    process = run(study, study / "pinned.yaml")
+    assert process.returncode != 0
+    line = next(line for line in process.stderr.splitlines() if line.startswith("cloakbench convert: error:"))
+    assert "given.safetensors: sha256 is" in line and f"the config says {pinned}" in line
+    give_weights(study / "given.safetensors")
+    assert run(study, study / "pinned.yaml").returncode == 0
+    assert results(study) == results(undisturbed)
+
+
+# ------------------------------------------------------------------------------------------------ out of time
+
+
+def test_results_left_over_behind_a_clock_that_was_set_back_are_named(study, undisturbed):
+    """A cell is crafted anew, the clock says yesterday, and Snakemake would not see that what follows is older."""
+    (study / "steps.yaml").write_text("attacks: {bim: {step_size: 2}}")
+    assert run(study, study / "steps.yaml", "--until", "craft").returncode == 0
+    for part in ("path", "crafted"):
+        for file in (study / "results/tiny" / part).rglob("*.npy"):
+            os.utime(file, (1e9, 1e9))
+    process = run(study, study / "steps.yaml")
+    assert process.returncode != 0
+    assert "stored/facenet/bim/eps2/jpeg75: made from another results/tiny/crafted/" in last_line(process)
+    for stale in (study / "results/tiny").glob("stored/*/bim/*/jpeg75"):
+        shutil.rmtree(stale)
+    (study / "results/tiny/figures/examples.png").unlink()
+    assert run(study).returncode == 0  # the first step size again
+    assert results(study) == results(undisturbed)
+
+
+@pytest.mark.parametrize("days", [-3650, 3650])
+def test_files_from_another_time_change_nothing(study, undisturbed, days):
+    for path in (study / "results/tiny").rglob("*.csv"):
+        os.utime(path, (time.time() + days * 86400,) * 2)
+    process = run(study)
+    if process.returncode == 0:
+        assert results(study) == results(undisturbed)
+    else:  # Snakemake cannot tell what is new
+        assert "older modification time" in process.stderr and "results/tiny/" in process.stderr
+
+
+# ------------------------------------------------------------------------------------------------ two at once
+
+
+def test_of_two_snakemakes_at_once_one_runs(study, undisturbed):
+    first, second = (start(study, ROOT, "--forcerun", "craft") for _ in range(2))
+    codes = sorted([first.wait(timeout=300), second.wait(timeout=300)])
+    assert codes[0] == 0, (study / "output.txt").read_text()
+    if codes[1] != 0:  # else the second came when the first had finished
+        assert "Directory cannot be locked" in (study / "output.txt").read_text()
+    assert results(study) == results(undisturbed)
+    assert list(differences(study / "results/tiny", PUBLISHED)) == []
+
+
+# ------------------------------------------------------------------------------------------------ full, read-only
+
+
+def mount(*arguments: object) -> None:
+    subprocess.run(["mount", *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A study's folder whose results lie on a tmpfs of 300 kB."""
+    directory = tmp_path / "small"
+    (directory / "results").mkdir(parents=True)
+    give_weights(directory / "given.safetensors")
+    try:
+        mount("-t", "tmpfs", "-o", "size=300k", "none", directory / "results")
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        pytest.skip("SKIPPED, NOTHING WAS CHECKED: no permission to mount a small disk")
+    yield directory
+    subprocess.run(["umount", directory / "results"], check=True)
+
+
+def test_a_full_disk_stops_with_the_file_and_heals_with_more_room(small_disk, undisturbed):
+    named = []
+    for size in ("300k", "1m", "2m", "4m", "64m"):
+        mount("-o", f"remount,size={size}", small_disk / "results")
+        process = run(small_disk, "--rerun-incomplete")
+        if process.returncode:
+            named += [line for line in process.stderr.splitlines() if "No space left on device" in line]
+    assert process.returncode == 0, process.stderr
+    assert len({line.split(": ")[2] for line in named if line.startswith("cloakbench ")}) >= 3, named
+    assert results(small_disk) == results(undisturbed)
+
+
+def test_a_read_only_results_folder_stops_with_its_name(small_disk, undisturbed):
+    mount("-o", "remount,size=64m", small_disk / "results")
+    shutil.copytree(undisturbed / "results", small_disk / "results", dirs_exist_ok=True)
+    shutil.copytree(undisturbed / ".snakemake", small_disk / ".snakemake")
+    mount("-o", "remount,ro", small_disk / "results")
+    assert run(small_disk).returncode == 0  # there is nothing to be done, and reading is allowed
+    process = run(small_disk, "--forcerun", "table")
+    assert process.returncode != 0 and "results/tiny/table1" in process.stderr and "Read-only" in process.stderr
+    mount("-o", "remount,rw", small_disk / "results")
+    assert run(small_disk, "--forcerun", "table").returncode == 0
+    assert results(small_disk) == results(undisturbed)
+
+
+# ------------------------------------------------------------------------------------------------ verify
+
+
+def lines(study: Path) -> list[str]:
+    return [line.replace(f"{study}/results/tiny/", "") for line in differences(study / "results/tiny", PUBLISHED)]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """A forger's edit: the seal fits it."""
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    seal(path)
+
+
+def test_verify_finds_what_a_seal_cannot_show(study):
+    tiny = study / "results/tiny"
+    assert lines(study) == []
+    edit(tiny / "psr.csv", ",2,", ",3,")
+    found = "\n".join(lines(study))
+    assert "psr.csv: is not the file that provenance.json names" in found
+    assert "psr.csv: differs from what its sources give" in found
+    assert "table1.csv: made from another" in found
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("stored/facenet/bim/eps2/jpeg75/00000_00.jpg", "the picture that was stored"),
+        ("photos/id0000/0000.jpg", "the photo that was drawn"),
+        ("weights/given.safetensors", "the file that provenance.json names"),
+    ],
+)
+def test_verify_compares_every_hash(study, file, name):
+    path = study / "results/tiny" / file
+    if file.startswith("photos"):
+        row = (study / "results/tiny/enrolment.csv").read_text().splitlines()[1]
+        path = study / "results/tiny/photos" / row.split(",")[1]
+    path.write_bytes(path.read_bytes() + b"\0")
+    seal(path if path.suffix == ".safetensors" else path.parent if "stored" in file else study / "results/tiny/photos")
+    assert any(line.startswith(str(path.relative_to(study / "results/tiny"))) and name in line for line in lines(study))
+
+
+def test_verify_is_a_command(undisturbed, study):
+    command = [sys.executable, "-m", "cloakbench", "verify", "results/tiny"]
+    process = subprocess.run(command, cwd=undisturbed, capture_output=True, text=True)
+    assert process.returncode == 0 and "every table follows from the ranks" in process.stdout
+    (study / "results/tiny/table1.md").unlink()
+    process = subprocess.run(command, cwd=study, capture_output=True, text=True)
+    assert process.returncode == 1 and "results/tiny/table1.md: is gone" in process.stdout

@@ -1,0 +1,114 @@
+"""Verify: does every number of a finished study follow from its files, and are they the files that its jobs wrote?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cloakbench import tables
+from cloakbench.cells import read_cells, read_psr
+from cloakbench.claims import CLAIMS, evaluate
+from cloakbench.comparison import compare, read_published
+from cloakbench.comparison_page import comparison_markdown
+from cloakbench.errors import InputError
+from cloakbench.files import read_table
+from cloakbench.inspection import faults
+from cloakbench.psr import protection
+from cloakbench.sample import read_photos
+from cloakbench.seals import REMEDY, intact, sha256
+
+
+def differences(study: Path, published: Path) -> Iterator[str]:
+    """A line for everything that is not as it should be; none where the study holds.
+
+    Files against their seals and against provenance.json; stored pictures against their manifests; psr.csv derived
+    anew from the ranks, table1.* from psr.csv, and comparison.* from it and the `published` table; the photographs,
+    where there is still the folder that they were drawn from, against subjects.csv and enrolment.csv.
+    """
+    yield from faults(study, thorough=True)
+    try:
+        facts, root = _facts(study), photo_root(study)
+    except InputError as error:
+        yield f"{error} (without it nothing else can be checked)"
+        return
+    yield from _files(study, facts["files"])
+    yield from _pictures(study)
+    for name, derive in _derivations(study, facts, published):
+        yield from _derived(study / name, derive)
+    if root.is_dir():
+        try:
+            yield from _photographs(study, root, facts["photos"])
+        except InputError as error:
+            yield str(error)
+
+
+def _files(study: Path, hashes: Mapping[str, str]) -> Iterator[str]:
+    for name, digest in hashes.items():
+        if not (study / name).is_file():
+            yield f"{study / name}: is gone, provenance.json has its hash; run the study again"
+        elif sha256(study / name) != digest:
+            yield f"{study / name}: is not the file that provenance.json names; run the study again"
+
+
+def _pictures(study: Path) -> Iterator[str]:
+    for manifest in sorted((study / "manifests").rglob("[!.]*.csv")):
+        folder = study / "stored" / manifest.relative_to(study / "manifests").with_suffix("")
+        try:
+            rows = read_table(manifest)
+        except InputError:
+            continue  # reported with the other files
+        for file, digest in zip(rows["file"], rows["sha256"], strict=True):
+            if not (folder / file).is_file() or sha256(folder / file) != digest:
+                yield f"{folder / file}: is not the picture that was stored; delete the folder {folder} and run again"
+
+
+def _derivations(study: Path, facts: Mapping, published: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Each table's name and what it has to be, derived as the study's scripts do."""
+    config, about = facts["config"], facts["about"]
+
+    def psr() -> str:
+        ranks = read_cells(study / "ranks", config["matrix"])
+        return protection(ranks, sorted(config["top_k"]), config["detection"]["missed"]).to_csv(index=False)
+
+    def table(write: Callable[..., str], *about: Mapping) -> str:
+        return write(tables.table1(read_psr(study / "psr.csv")), *about)
+
+    def comparison() -> tuple[str, str, str]:
+        measured, paper = read_psr(study / "psr.csv"), read_published(published)
+        cells, claims = compare(measured, paper), evaluate(CLAIMS, measured)
+        page = tables.heading(about) + comparison_markdown(cells, evaluate(CLAIMS, paper), claims)
+        return cells.to_csv(index=False), claims.to_csv(index=False), page
+
+    yield "psr.csv", psr
+    yield "table1.csv", lambda: table(tables.to_csv)
+    yield "table1.md", lambda: table(tables.to_markdown, about)
+    yield "table1.tex", lambda: table(tables.to_latex, about)
+    for index, name in enumerate(("comparison.csv", "claims.csv", "comparison.md")):
+        if name in facts["files"]:
+            yield name, lambda index=index: comparison()[index]
+
+
+def _derived(path: Path, derive: Callable[[], str]) -> Iterator[str]:
+    try:
+        if path.read_text(encoding="utf-8") != derive():
+            yield f"{path}: differs from what its sources give; {REMEDY}"
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        yield f"{path}: cannot be derived anew ({error})"
+
+
+def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]:
+    for name in lists:
+        rows = read_photos(study / name)
+        for file, digest in zip(rows["file"], rows["sha256"], strict=True):
+            if digest and not ((root / file).is_file() and sha256(root / file) == digest):
+                yield f"{root / file}: is not the photo that was drawn; put it back, or --forcerun sample"
+
+
+def photo_root(study: Path) -> Path:
+    """Where the study's photographs lay when they were drawn. Raises InputError without a whole provenance.json."""
+    return Path(_facts(study)["about"]["root"] or study / "photos")
+
+
+def _facts(study: Path) -> dict:
+    return json.loads(intact(study / "provenance.json").read_text(encoding="utf-8"))

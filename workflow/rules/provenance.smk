@@ -1,0 +1,25 @@
+rule provenance:
+    """What the numbers were made from: config, code, versions, devices, hashes of every file behind the tables."""
+    input:
+        rules.aggregate.input,
+        STORED,
+        psr=rules.aggregate.output.psr,
+        tables=rules.table.output,
+        comparison=rules.compare.output if COMPARED else [],
+        subjects=f"{STUDY}/subjects.csv",
+        weights=expand(f"{STUDY}/weights/{{model}}.safetensors", model=MODELS),
+    output:
+        provenance=f"{STUDY}/provenance.json",
+    log:
+        f"{LOGS}/provenance.log",
+    conda:
+        "../../envs/cloakbench.yaml"
+    params:
+        code=code_version("provenance.py"),
+        study=lambda wildcards: STUDY,
+        config=lambda wildcards: json.dumps(config, sort_keys=True),
+        about=lambda wildcards: json.dumps(ABOUT, sort_keys=True),
+        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
+    shell:
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.study:q} --config {params.config:q} "
+        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} --log {log:q}"
