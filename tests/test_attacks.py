@@ -121,6 +121,11 @@ def test_lower_precision_crafts_nearly_the_same(recogniser, faces, labels):
     assert 0 < moved.max() <= 8 and 0.8 < (fine == rough).mean() < 1
 
 
+def test_bim_costs_no_look_at_the_clean_face(labels):
+    y = torch.tensor(labels)
+    assert torch.equal(attacks.attack(**CONFIG["attacks"]["bim"]).aims(None, None, y), y)
+
+
 def test_one_face_does_not_change_another(recogniser, faces, labels):
     """Summing the loss over the batch leaves every face its own gradient; equal up to rounding, here exactly."""
     x = to_tensor(faces)

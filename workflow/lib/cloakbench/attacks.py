@@ -20,7 +20,7 @@ class Goal(Protocol):
 
     direction: int
 
-    def classes(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def classes(self, model: Model, clean: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
 
 
 class Untargeted:
@@ -28,7 +28,7 @@ class Untargeted:
 
     direction = +1
 
-    def classes(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def classes(self, model: Model, clean: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return labels
 
 
@@ -37,8 +37,8 @@ class LeastLikely:
 
     direction = -1
 
-    def classes(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return logits.argmin(dim=1)
+    def classes(self, model: Model, clean: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return model(clean).argmin(dim=1)
 
 
 def iterations(eps: int) -> int:
@@ -66,7 +66,7 @@ class IterativeSign:
     def aims(self, model: Model, clean: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The class of each face that the loss is taken for, (N,), chosen once on the clean face."""
         with torch.no_grad():
-            return self.goal.classes(model(clean), labels)
+            return self.goal.classes(model, clean, labels)
 
     def walk(
         self, model: Model, start: torch.Tensor, clean: torch.Tensor, aims: torch.Tensor, eps: int, steps: Iterable

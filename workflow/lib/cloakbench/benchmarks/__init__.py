@@ -1,0 +1,1 @@
+"""Measurements of this software against others, against the hardware and against itself."""

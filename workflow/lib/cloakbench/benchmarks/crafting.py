@@ -1,0 +1,90 @@
+"""How long crafting the paper's grid takes, here and with other people's libraries, on one network and the same faces.
+
+All crafters take turns budget by budget, in an order that changes, so that a machine whose speed drifts is slow for
+all of them. Times are wall-clock and CPU seconds of the attack alone: the network is loaded beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cloakbench import attacks, craft
+from cloakbench.attacks import iterations
+from cloakbench.benchmarks.crafters import (
+    BIM,
+    FLOOR_GRADIENTS,
+    Crafter,
+    Setting,
+    alone,
+    bare_loop,
+    prepare,
+    shared_path,
+    user_network,
+)
+from cloakbench.benchmarks.opponents import installed
+from cloakbench.models import Recogniser, to_tensor
+
+BUDGETS = [4, 8, 16, 32, 64, 128]
+PRECISIONS = ["fp32", "bf16"]
+COLUMNS = ["crafter", "repetition", "eps", "gradients", "seconds", "cpu_seconds", "recognised", "faces", "as_ours"]
+
+
+def measure(model: Mapping, repetitions: int, batch: int, directory: Path) -> pd.DataFrame:
+    """A row a crafter, repetition and budget (COLUMNS) of crafting some faces.
+
+    gradients: evaluations a face; as_ours: share of bytes that equal the cell crafted here in fp32.
+    model: `arch`, `size`, `faces` (how many), `mean`, `std`, and `weights`, a converted checkpoint or None for seeded
+    random ones.
+    """
+    setting = prepare(model, batch, directory)
+    judge, rows = setting.recogniser(), []
+    for repetition in range(repetitions):
+        crafters = everybody(setting, repetition)
+        for turn, eps in enumerate(BUDGETS):
+            rows += taking_turns(crafters, turn + repetition, eps, repetition, setting, judge)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def everybody(setting: Setting, repetition: int) -> dict[str, Crafter]:
+    """All crafters by name, at the beginning of their grid."""
+    ours = {f"cloakbench {name}": shared_path(setting, name, f"{name}-{repetition}") for name in PRECISIONS}
+    libraries = {name: alone(bim, user_network(setting), setting) for name, bim in installed().items()}
+    return {**ours, **libraries, "bare loop": bare_loop(setting)}
+
+
+def taking_turns(
+    crafters: Mapping[str, Crafter], turn: int, eps: int, repetition: int, setting: Setting, judge: Recogniser
+) -> Iterator[tuple]:
+    names = list(crafters)
+    first = turn % len(names)
+    timed = {name: stopwatch(crafters[name], eps) for name in names[first:] + names[:first]}
+    ours = timed["cloakbench fp32"][0]
+    for name in names:
+        faces, seconds, cpu = timed[name]
+        recognised = int((judge(to_tensor(faces)).argmax(dim=1).numpy() == setting.labels).sum())
+        gradients = gradients_of(name, eps)
+        print(f"eps {eps}: {name}: {gradients} gradients a face, {cpu:.1f} s of CPU", file=sys.stderr)
+        yield name, repetition, eps, gradients, seconds, cpu, recognised, len(faces), float((faces == ours).mean())
+
+
+def stopwatch(crafter: Crafter, eps: int) -> tuple[np.ndarray, float, float]:
+    """What the crafter makes, and the wall-clock and CPU seconds that it takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    faces = crafter(eps)
+    return faces, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def gradients_of(name: str, eps: int) -> int:
+    """Gradient evaluations a face that a crafter makes in the turn of budget eps."""
+    attack, smaller = attacks.attack(**BIM), max((budget for budget in BUDGETS if budget < eps), default=0)
+    if name == "bare loop":
+        return FLOOR_GRADIENTS
+    if name.startswith("cloakbench"):
+        return craft.shared_steps(attack, eps, smaller) + craft.own_steps(attack, eps)
+    return iterations(eps)

@@ -1,0 +1,58 @@
+"""How long drawing subjects takes from a data set of the size of VGGFace2."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from cloakbench.benchmarks.jobs import script
+from cloakbench.render import render
+
+PEOPLE = 20  # rendered; a folder's one photo is a copy with a comment of its own behind the picture
+
+
+def measure(folders: int, photos: int, subjects: int) -> pd.DataFrame:
+    """One row: folders, files, subjects, seconds of the sample job, start of the interpreter included.
+
+    Every folder holds one photo with a face among `photos` - 1 empty files, which the draw has to pass over: photos
+    are shuffled, so a subject costs a look at half the files of a folder.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "train"
+        make_tree(root, folders, photos)
+        options = f"--loader vggface2 --split train --subjects {subjects} --photos 1 --enrol 0 --min-classes 1 --seed 0"
+        outputs = [
+            "--output-subjects",
+            root.parent / "subjects.csv",
+            "--output-enrolment",
+            root.parent / "enrolment.csv",
+        ]
+        started = time.perf_counter()
+        job = [sys.executable, script("sample"), "--root", root.parent, *options.split(), *outputs, "--device", "cpu"]
+        subprocess.run(list(map(str, job)), check=True, capture_output=True)
+        seconds = time.perf_counter() - started
+        drawn = pd.read_csv(root.parent / "subjects.csv")["subject"].notna().sum()
+    return pd.DataFrame([{"folders": folders, "files": folders * photos, "subjects": drawn, "seconds": seconds}])
+
+
+def make_tree(root: Path, folders: int, photos: int) -> None:
+    """root/n000000/0000_01.jpg: one rendered photo and empty files."""
+    pictures = [_jpeg(person) for person in range(PEOPLE)]
+    for number in range(folders):
+        folder = root / f"n{number:06d}"
+        folder.mkdir(parents=True)
+        (folder / "0000_01.jpg").write_bytes(pictures[number % PEOPLE] + f"{number}".encode())
+        for photo in range(1, photos):
+            (folder / f"{photo:04d}_01.jpg").touch()
+
+
+def _jpeg(person: int) -> bytes:
+    file = io.BytesIO()
+    render(person, 0).save(file, "JPEG", quality=75)
+    return file.getvalue()
