@@ -33,7 +33,7 @@ def cards_here():
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return len(list(Path(os.devnull).parent.glob("nvidia[0-9]*")))
 
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
