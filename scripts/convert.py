@@ -21,7 +21,9 @@ def main(options):
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--checkpoint", type=Path, required=True)
-    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, member; mean, std")
+    arguments.add_argument(
+        "--model", type=json.loads, required=True, help="JSON: arch, head, member; mean, std, source"
+    )
     arguments.add_argument("--digest", required=True, help="the file's sha256 or md5, or any")
     arguments.add_argument("--classes", type=Path, help="list of the head's identities in the order of its units")
     arguments.add_argument("--loader", help="of the data set that the head was trained on, instead of a list")

@@ -33,11 +33,6 @@ WRONG = {
     "models: {facenet: {weights: 'https://example.org/a.pt'}}": ["models.facenet.sha256: missing"],
     "models: {facenet: {head: gallery}}": ["models.facenet.head"],
     "models: {facenet: {arch: onnx}}": ["models.facenet.weights", "onnx", "not trained"],
-    "models: {facenet: {arch: onnx, weights: wrong.yaml, head: gallery}}": [
-        "matrix.source: 'facenet' is an ONNX network",
-        "no gradients",
-        "torch.export",
-    ],
     "models: {facenet: {arch: torchscript, weights: wrong.yaml, head: gallery, member: x}}": ["models.facenet.member"],
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 
+import pytest
 import yaml
 
 from conftest import ROOT
@@ -27,3 +29,38 @@ def test_conda_pins_equal_the_lock_file():
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     run_time = {re.match(r"[a-z-]+", name)[0] for name in needed} - {"snakemake", "pyyaml"}
     assert run_time <= {pin.split("==")[0] for pin in pins}
+
+
+def test_the_container_is_made_of_what_is_here():
+    """No engine runs in the tests: what the recipe copies exists, its Python and packages are those of the others."""
+    lines = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines() if line]
+    copied = [source for word, *arguments in lines if word == "COPY" for source in arguments[:-1]]
+    assert copied and [source for source in copied if not (ROOT / source).exists()] == []
+    assert {"Snakefile", "config.yaml", "workflow", "scripts", "envs", "uv.lock", "pyproject.toml"} <= set(copied)
+    base = next(arguments[0] for word, *arguments in lines if word == "FROM")
+    environment = yaml.safe_load((ROOT / "envs/cloakbench.yaml").read_text())
+    python = next(part for part in environment["dependencies"] if str(part).startswith("python"))
+    assert base.split(":")[1].split("-")[0] == python.split("=")[1]
+    for line in lines:
+        assert "sync" not in line or "--locked" in line
+
+
+def test_every_rule_names_an_environment_that_parses():
+    files = re.findall(
+        r'"\.\./\.\./(envs/.*?)"', "".join(file.read_text() for file in ROOT.glob("workflow/rules/*.smk"))
+    )
+    assert set(files) == {f"envs/{file.name}" for file in (ROOT / "envs").glob("*.yaml")}
+    for file in set(files):
+        assert set(yaml.safe_load((ROOT / file).read_text())) == {"channels", "dependencies"}
+        script = (ROOT / file).with_suffix(".post-deploy.sh")
+        assert not script.exists() or subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["gpu", "slurm"])
+def test_profiles_name_rules_that_exist(name):
+    """Snakemake takes an unknown rule without a word."""
+    profile = yaml.safe_load((ROOT / f"workflow/profiles/{name}/config.yaml").read_text())
+    text = "".join(file.read_text() for file in ROOT.glob("workflow/rules/*.smk"))
+    rules = set(re.findall(r"^\s*(?:use )?rule (?:\w+ as )?(\w+)(?::| with:)", text, re.MULTILINE))
+    assert {*profile.get("groups", {}), *profile.get("set-resources", {})} <= rules
+    assert len(rules) > 15

@@ -69,6 +69,14 @@ def test_normalisation_is_inside_the_recogniser(faces):
     np.testing.assert_allclose(seen[0][2, :, 3, 5], pixel, rtol=1e-6)
 
 
+def test_the_same_tensors_and_facts_are_the_same_bytes(tmp_path):
+    facts = {f"fact {i}": [str(i)] for i in range(9)}
+    for name in ("a", "b"):
+        save_tensors(tmp_path / name, {"x": torch.ones(3), "y": torch.zeros(2)}, **facts)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert load_tensors(tmp_path / "a")[1] == facts
+
+
 def test_damaged_tensors_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     save_tensors(path, {"a": torch.ones(3)}, classes=["x"])

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,12 +17,12 @@ import pytest
 import torch
 from torch import nn
 
-from cloakbench import graphs, packed
+from cloakbench import graphs, onnx_graph, packed
 from cloakbench.convert import convert
 from cloakbench.errors import InputError
-from cloakbench.files import sha256
 from cloakbench.models import load_recogniser, load_tensors, to_tensor
 from cloakbench.operations import ADMITTED, admit
+from cloakbench.seals import sha256
 from conftest import snakemake
 
 onnx = pytest.importorskip("onnx", reason="SKIPPED, NOTHING WAS CHECKED: uv sync --group onnx")
@@ -140,9 +141,10 @@ def test_the_logits_are_the_originals(arch, network, pictures, tmp_path):
     assert load_tensors(tmp_path / "w.safetensors")[1]["one_by_one"] is False
 
 
-@pytest.mark.parametrize("arch", [arch for arch, form in graphs.FORMS.items() if form.gradients])
+@pytest.mark.parametrize("arch", graphs.FORMS)
 def test_the_gradients_are_the_originals(arch, network, pictures, tmp_path):
-    recogniser = converted(export(network, arch, tmp_path / "net"), arch, tmp_path / "w.safetensors")
+    path = export(network, arch, tmp_path / "net")
+    recogniser = converted(path, arch, tmp_path / "w.safetensors", source=True)
     faces = to_tensor(pictures).requires_grad_()
     (found,) = torch.autograd.grad(recogniser(faces).square().sum(), faces)
     shown = normalised(pictures).requires_grad_()
@@ -150,10 +152,28 @@ def test_the_gradients_are_the_originals(arch, network, pictures, tmp_path):
     torch.testing.assert_close(found, expected / torch.tensor(ENTRY["std"]).reshape(1, 3, 1, 1), rtol=1e-4, atol=1e-6)
 
 
-def test_an_onnx_network_has_no_gradients(network, pictures, tmp_path):
-    recogniser = converted(export(network, "onnx", tmp_path / "net"), "onnx", tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="no gradients"):
-        recogniser(to_tensor(pictures).requires_grad_())
+def with_identity(model):
+    """The same network with a weight that passes through a node, which onnx2pytorch does not take."""
+    model.graph.node.insert(0, onnx.helper.make_node("Identity", ["stem.weight"], ["same"]))
+    model.graph.node[1].input[1] = "same"
+    return model
+
+
+def test_an_onnx_network_that_cannot_be_translated_is_a_target_only(network, tmp_path):
+    (path := tmp_path / "net").write_bytes(with_identity(onnx_model(network)).SerializeToString())
+    refused(path, "onnx", "cannot translate", "target and no source", source=True)
+    converted(path, "onnx", tmp_path / "w.safetensors")
+
+
+def test_a_translation_that_answers_otherwise_is_refused(network, tmp_path, monkeypatch):
+    translated = onnx_graph._translated
+
+    def wrong(model: bytes) -> nn.Module:
+        translation = translated(model)
+        return nn.Sequential(translation, nn.Hardtanh(-0.1, 0.1))
+
+    monkeypatch.setattr(onnx_graph, "_translated", wrong)
+    refused(export(network, "onnx", tmp_path / "net"), "onnx", "answers otherwise", source=True)
 
 
 @pytest.mark.parametrize("arch", graphs.FORMS)
@@ -502,12 +522,30 @@ def test_onnx_operators_of_other_domains_are_refused(network, tmp_path):
     refused(path, "onnx", "com.example.Relu")
 
 
+def test_onnx_functions_become_operators_of_onnx(network, pictures, tmp_path):
+    """Functions of the model's own are unfolded; one called Save must not become torch's."""
+    make = onnx.helper
+    body = [make.make_node("Relu", ["x"], ["y"])]
+    own = make.make_function("own", "Save", ["x"], ["y"], body, [make.make_opsetid("", 17)])
+    model = onnx_model(network)
+    model.functions.append(own)
+    model.opset_import.add(domain="own", version=1)
+    model.graph.node[2].op_type, model.graph.node[2].domain = "Save", "own"
+    (path := tmp_path / "net").write_bytes(model.SerializeToString())
+    recogniser = converted(path, "onnx", tmp_path / "w.safetensors", source=True)
+    with torch.no_grad():
+        torch.testing.assert_close(recogniser(to_tensor(pictures)), network(normalised(pictures)), rtol=1e-5, atol=1e-5)
+    model.functions[0].node[0].op_type = "Save"
+    path.write_bytes(model.SerializeToString())
+    refused(path, "onnx", "Save")
+
+
 def test_without_onnx_runtime_the_group_is_named(network, tmp_path, monkeypatch):
     path = export(network, "onnx", tmp_path / "net")
-    for package in ("onnx", "onnxruntime"):
+    for package in ("onnx", "onnxruntime", "onnx2pytorch"):
         with monkeypatch.context() as patch:
-            patch.setitem(__import__("sys").modules, package, None)
-            refused(path, "onnx", "uv sync --group onnx")
+            patch.setitem(sys.modules, package, None)
+            refused(path, "onnx", "uv sync --group onnx", source=True)
 
 
 def test_operations_are_known_by_their_whole_name():
@@ -537,7 +575,7 @@ def test_every_admitted_operation_exists():
 STUDY = """
 study: graphs
 dataset: {{identities: 5, subjects: 2, enrol: 2}}
-matrix: {{source: [script, exported], attack: [bim], eps: [8], target: [script, exported, onnx]}}
+matrix: {{source: [script, exported, onnx], attack: [bim], eps: [8], target: [script, exported, onnx]}}
 top_k: [1, 2]
 models:
   script: {{arch: torchscript, weights: torchscript, head: gallery, crop: tight32, mean: 127.5, std: 128}}
@@ -557,11 +595,13 @@ def test_a_study_of_one_network_in_three_forms_says_the_same_thrice(network, tmp
     done = snakemake(tmp_path, "--cores", 2, "--configfile", tmp_path / "study.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "results/graphs"
-    crafted = [np.load(results / f"crafted/{source}/bim/eps8.npy").astype(int) for source in ("script", "exported")]
-    assert 0 < np.abs(crafted[0] - np.load(results / "subjects/tight32.npy")).max() <= 8
-    assert (crafted[0] != crafted[1]).mean() < 0.01  # where a gradient is next to nothing its sign is chance
+    names = ("script", "exported", "onnx")
+    first, *others = (np.load(results / f"crafted/{source}/bim/eps8.npy").astype(int) for source in names)
+    assert 0 < np.abs(first - np.load(results / "subjects/tight32.npy")).max() <= 8
+    for other in others:
+        assert (first != other).mean() < 0.01  # where a gradient is next to nothing its sign is chance
     for cell in ("script/bim/eps8/jpeg75", "exported/clean/eps0/jpeg75"):
-        ranks = [pd.read_csv(results / f"ranks/{cell}/{target}.csv") for target in ("script", "exported", "onnx")]
+        ranks = [pd.read_csv(results / f"ranks/{cell}/{target}.csv") for target in names]
         for other in ranks[1:]:
             assert ranks[0].drop(columns="target").equals(other.drop(columns="target"))
     provenance = json.loads((results / "provenance.json").read_text())

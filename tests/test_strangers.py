@@ -205,7 +205,7 @@ def test_a_config_is_accepted_or_refused_in_one_line(changes, deeper):
         assert all(
             isinstance(name, int) if key == "eps" else re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) for name in chosen
         )
-    json.dumps(config)
+    json.dumps(config, allow_nan=False)
 
 
 @pytest.mark.parametrize("text", MAKERS)

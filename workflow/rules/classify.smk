@@ -15,6 +15,7 @@ rule classify:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("classify.py"),

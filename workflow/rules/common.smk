@@ -24,14 +24,28 @@ from cloakbench.seals import sha256
 if workflow.is_main_process:  # what a user starts, not its jobs
     FAULTS = list(faults(Path(STUDY)))
     if FAULTS:
-        others = f" (and {len(FAULTS) - 1} more)" if FAULTS[1:] else ""
+        others = f" (and {len(FAULTS) - 1} more: cloakbench verify {STUDY})" if FAULTS[1:] else ""
         raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")
+
+
+def cards_here():
+    """How many NVIDIA GPUs a process of this machine may use, without asking their driver."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return len(list(Path(os.devnull).parent.glob("nvidia[0-9]*")))
 
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
 COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
 CRAFTING = f"{COMPUTE} --precision {config['compute']['precision']}"
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
+GPU_MEMORY = config["compute"]["gpu_mem_mb"] if GPU else 0
+# Snakemake counts no cards: told nothing it would start as many GPU jobs on this machine as it has CPU cores. Without
+# --resources gpu=N it gets the number of cards here; none are no limit, for then these jobs compute on the CPU.
+CARDS = cards_here()
+if CARDS and workflow.local_exec and workflow.is_main_process and "gpu" not in workflow.global_resources:
+    workflow.global_resources["gpu"] = CARDS
 
 
 wildcard_constraints:

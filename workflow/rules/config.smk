@@ -76,7 +76,6 @@ def fill_and_check(config):
 
 CATALOGUES = {"source": "models", "target": "models", "attack": "attacks", "storage": "storages"}
 OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself
-ONNX = "use it as target, or export the network with torch.export"
 TREE = "a folder <root>/<identity>/<photo>"
 
 
@@ -91,9 +90,6 @@ def check(config):
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
     for name in sorted({*matrix["source"], *matrix["target"]}):
         check_model(f"models.{name}", config["models"][name])
-    for name in matrix["source"]:
-        onnx = config["models"][name]["arch"] == "onnx"
-        require(not onnx, f"matrix.source: {name!r} is an ONNX network, which has no gradients to craft with; {ONNX}")
     for name, crop in config["crops"].items():
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")

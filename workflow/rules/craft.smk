@@ -18,6 +18,7 @@ rule path:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=CRAFTING,
         code=code_version("craft.py"),
@@ -48,6 +49,7 @@ rule craft:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=CRAFTING,
         code=code_version("craft.py"),

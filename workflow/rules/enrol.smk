@@ -13,6 +13,7 @@ rule enrol:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("enrol.py"),

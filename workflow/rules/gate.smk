@@ -14,6 +14,7 @@ rule gate:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
         minimum=str(config["gate"]["clean_top1"]),
         crafted=crafting_options,
     params:

@@ -66,8 +66,11 @@ def class_list(wildcards):
 
 def conversion_facts(wildcards):
     """What convert has to know; a network that brings its own graph is also tried on faces like those it will see."""
-    facts = ["arch", "head", "member"]
-    return model_facts(wildcards.model, *facts, *(["mean", "std"] if trial_size(wildcards) else []))
+    keys = ["arch", "head", "member", *(["mean", "std"] if trial_size(wildcards) else [])]
+    facts = json.loads(model_facts(wildcards.model, *keys))
+    if facts["arch"] == "onnx":  # of the others every one has gradients
+        facts["source"] = wildcards.model in MATRIX["source"]
+    return json.dumps(facts)
 
 
 def trial_size(wildcards):

@@ -12,6 +12,7 @@ rule redetect:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("redetect.py"),

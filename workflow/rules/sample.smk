@@ -12,6 +12,7 @@ rule sample:
         "../../envs/cloakbench.yaml"
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
         # not a param: another k draws nobody else
         largest_k=max(config["top_k"]),
     params:

@@ -14,6 +14,7 @@ rule train:
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
         code=code_version("train.py"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import resource
 import sys
 import time
@@ -48,7 +49,7 @@ def part_option(arguments: ArgumentParser) -> None:
 def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     """Parse the command line and call `main`; bad input ends in one line and exit status 1.
 
-    The log holds everything, a traceback too where the fault is the program's own.
+    The log holds everything. Where the fault is the program's own that is a traceback, and the status EX_SOFTWARE.
     """
     options = arguments.parse_args()
     started = time.monotonic()
@@ -59,10 +60,10 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
         if options.log:
             print(_cost(started), file=sys.stderr.log)
     except InputError as error:
-        _fail(str(error), options.log)
+        _fail(str(error), options.log, 1)
     except Exception as error:
         traceback.print_exc()
-        _fail(f"{type(error).__name__}: {error}", options.log)
+        _fail(f"{type(error).__name__}: {error}", options.log, os.EX_SOFTWARE)
 
 
 def _opened(log: Path) -> io.TextIOBase:
@@ -81,20 +82,23 @@ def _cost(started: float) -> str:
     )
 
 
-def _fail(message: str, log: Path | None) -> None:
+def _fail(message: str, log: Path | None, status: int) -> None:
     stage = Path(sys.argv[0]).stem
     line = f"cloakbench {stage}: error: {' '.join(message.split())}" + (f" (log: {log})" if log else "")
     print(line, file=sys.stderr)
     if isinstance(sys.stderr, _Tee) and not sys.stderr.isatty():
         print(line, file=sys.stderr.terminal, flush=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 class _Tee(io.TextIOBase):
-    """Standard error into the log, and onto a terminal where there is one to watch."""
+    """Standard error into the log, and onto a terminal where there is one to watch.
+
+    A progress bar takes one line of the log however often it moves.
+    """
 
     def __init__(self, terminal: io.TextIOBase, log: io.TextIOBase):
-        self.terminal, self.log = terminal, log
+        self.terminal, self.log, self.line = terminal, log, 0
 
     def isatty(self) -> bool:
         return self.terminal.isatty()
@@ -103,8 +107,13 @@ class _Tee(io.TextIOBase):
         if self.isatty():
             self.terminal.write(text)
         with suppress(OSError):  # a full disk must not hide what went wrong
-            self.log.write(text)
+            if text.startswith("\r"):
+                self.log.seek(self.line)
+                self.log.truncate()
+            self.log.write(text.removeprefix("\r"))
             self.log.flush()
+            if text.endswith("\n"):
+                self.line = self.log.tell()
         return len(text)
 
     def flush(self) -> None:

@@ -22,7 +22,8 @@ def convert(
 
     digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
     the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
-    A network with its own graph is tried on faces of `size` pixels, with the entry's `mean` and `std`.
+    A network with its own graph is tried on faces of `size` pixels, with the entry's `mean` and `std`; `source` says
+    that faces are crafted on it.
     Raises InputError for another hash, or where file, entry and classes do not fit.
     """
     found, arch = check_digest(checkpoint, digest), model["arch"]
@@ -47,7 +48,7 @@ def _with_graph(path: Path, model: Mapping, size: int) -> tuple[dict[str, torch.
     faces = (levels - mean) / std
     kept = form.read(path)
     try:
-        return kept, *graphs.tried(form.network(kept), faces, form.gradients)
+        return kept, *graphs.tried(form.network(kept), faces, form.gradients or model.get("source", False))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

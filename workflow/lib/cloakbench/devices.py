@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import torch
 
 from cloakbench import seals
+from cloakbench.cards import claim, visible_cards
 from cloakbench.errors import InputError
+from cloakbench.private import own_folder
 
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}  # what a network computes in
 
 
 def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
     """Prepare torch and name the device. device: auto (a GPU if there is one), cpu or cuda.
+
+    On a machine with several GPUs it is the one that the fewest jobs of this user compute on.
 
     precision: a key of PRECISIONS; tf32 lets a GPU round the factors of fp32 products to 10 bits, a CPU ignores it.
 
@@ -30,6 +35,17 @@ def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
         raise InputError(
             "compute.device: cuda, but torch finds no GPU here; accepted: auto, cpu, or a machine with one"
         )
-    used = torch.device("cuda" if available and device != "cpu" else "cpu")
-    seals.note(device=torch.cuda.get_device_name() if used.type == "cuda" else f"cpu, {platform.machine()}")
+    used = _least_used_card() if available and device != "cpu" else torch.device("cpu")
+    seals.note(device=torch.cuda.get_device_name(used) if used.type == "cuda" else f"cpu, {platform.machine()}")
     return used
+
+
+def _least_used_card() -> torch.device:
+    """This job's card, which CUDA then takes wherever a card is not named."""
+    try:
+        folder = own_folder()
+    except OSError as error:
+        raise InputError(f"{error}: not a folder of this user alone; set TMPDIR to a place that is") from None
+    card = claim(visible_cards(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")), folder)
+    torch.cuda.set_device(card)
+    return torch.device("cuda", card)

@@ -18,7 +18,8 @@ RELATIVE = 1e-3  # a face alone and in a batch may differ by this share of the l
 @dataclass(frozen=True)
 class Form:
     """read: a file -> the tensors that are kept of it; network: these tensors -> what they compute. Neither runs
-    anything but operations on numbers. gradients: whether faces can be crafted on it."""
+    anything but operations on numbers. gradients: whether they are there for every network, or have to be tried for
+    one that faces are crafted on."""
 
     read: Callable[[Path], dict[str, torch.Tensor]]
     network: Callable[[dict[str, torch.Tensor]], nn.Module]
@@ -72,10 +73,16 @@ def _takes_batches(network: nn.Module, faces: torch.Tensor) -> bool:
 
 
 def _check_gradient(network: nn.Module, faces: torch.Tensor) -> None:
+    expected = _answer(network, faces.detach())
     try:
-        (gradient,) = torch.autograd.grad(network(faces).square().sum(), faces)
-    except RuntimeError:  # no path from the answer to the faces
-        gradient = torch.zeros_like(faces)
+        answer = network(faces)
+        (gradient,) = torch.autograd.grad(answer.square().sum(), faces)
+    except InputError:
+        raise
+    except Exception as error:  # of a translation from ONNX, or no path from the answer to the faces
+        raise InputError(f"lets no gradient through to the faces ({str(error).splitlines()[0]})") from None
+    if answer.shape != expected.shape or (answer - expected).abs().max() > RELATIVE * expected.abs().max():
+        raise InputError("its translation to torch answers otherwise; it can be a target and no source")
     if not gradient.isfinite().all() or not gradient.flatten(1).abs().amax(1).all():
         raise InputError("lets no gradient through to the faces, or one that is no number")
 

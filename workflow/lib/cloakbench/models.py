@@ -81,7 +81,10 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) 
     """A safetensors file whose metadata holds `facts` as JSON, in one entry: the order of several is left to chance."""
     with writing(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        try:
+            save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        except SafetensorError as error:  # a full disk
+            raise OSError(str(error)) from None
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -6,8 +6,9 @@ milliseconds.
 does what `python scripts/craft.py --help` does, in a fork of a parent that has imported the slow libraries and nothing
 of this project. The first job starts the parent; it ends when no job has come for a while. Every job has its own
 process, environment, working directory and standard streams, and dies with the process that asked for it. Where no
-parent can be had, and inside a Slurm job, the script is started plainly. Standard library only: this is the one
-module that every job imports cold.
+parent can be had, and inside a Slurm job, whose steps share no process, the script is started plainly. Of a job that
+crashed or was killed, which cannot speak for itself, this process tells the last lines. Standard library only: this
+is the one module that every job imports cold.
 """
 
 import fcntl
@@ -22,7 +23,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -46,11 +46,26 @@ def main() -> None:
     if sys.argv[1] == "--serve":
         serve(Path(sys.argv[2]))
         return
-    script, *arguments = sys.argv[1:]
+    command = sys.argv[1:]
     connection = None if "SLURM_JOB_ID" in os.environ else connect()
-    if connection is None:
-        os.execv(sys.executable, [sys.executable, script, *arguments])
-    sys.exit(submit(connection, [script, *arguments]))
+    status = start_plainly(command) if connection is None else submit(connection, command)
+    if status >= os.EX_SOFTWARE:
+        from cloakbench.endings import tell  # here, as below
+
+        tell(command, status)
+    sys.exit(status)
+
+
+def start_plainly(command: list[str]) -> int:
+    """Run the script in an interpreter of its own and wait for its exit status."""
+    job = subprocess.Popen([sys.executable, *command])
+    signal.signal(signal.SIGTERM, lambda *_: job.terminate())
+    return shell_status(job.wait())
+
+
+def shell_status(status: int) -> int:
+    """The exit status as a shell gives it: 128 and the signal's number for a process that was killed."""
+    return status if status >= 0 else 128 - status
 
 
 def connect() -> socket.socket | None:
@@ -68,13 +83,10 @@ def connect() -> socket.socket | None:
 
 def meeting_point() -> Path:
     """The parent's socket, in a folder of this user alone; another interpreter or library path is another parent."""
-    directory = Path(tempfile.gettempdir()) / f"cloakbench-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(directory)
+    from cloakbench.private import own_folder  # here, for the parent imports nothing of the project
+
     key = [sys.executable, os.environ.get("PYTHONPATH", ""), __file__, Path(__file__).stat().st_mtime_ns]
-    return directory / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.socket"
+    return own_folder() / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.socket"
 
 
 def _try(address: Path) -> socket.socket | None:
@@ -111,7 +123,7 @@ def submit(connection: socket.socket, command: list[str]) -> int:
     answer = connection.recv(LENGTH.size)
     if len(answer) < LENGTH.size:
         print("cloakbench: the job's process was lost", file=sys.stderr)
-        return 1
+        return os.EX_SOFTWARE
     return LENGTH.unpack(answer)[0]
 
 
@@ -169,9 +181,9 @@ def _watch(connection: socket.socket) -> int:
         os.killpg(pid, signal.SIGTERM)
         if not select.select([done], [], [], GRACE)[0]:
             os.killpg(pid, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = shell_status(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     with suppress(OSError):  # nobody waits for it any more
-        connection.sendall(LENGTH.pack(status if status >= 0 else 128 - status))
+        connection.sendall(LENGTH.pack(status))
     return 0
 
 
