@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pandas as pd
 
 from cloakbench.benchmarks.jobs import script
+from cloakbench.benchmarks.memory import watch
 from cloakbench.render import render
 
 PEOPLE = 20  # rendered; a folder's one photo is a copy with a comment of its own behind the picture
@@ -26,17 +24,10 @@ def measure(folders: int, photos: int, subjects: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "train"
         make_tree(root, folders, photos)
-        options = f"--loader vggface2 --split train --subjects {subjects} --photos 1 --enrol 0 --min-classes 1 --seed 0"
-        outputs = [
-            "--output-subjects",
-            root.parent / "subjects.csv",
-            "--output-enrolment",
-            root.parent / "enrolment.csv",
-        ]
-        started = time.perf_counter()
-        job = [sys.executable, script("sample"), "--root", root.parent, *options.split(), *outputs, "--device", "cpu"]
-        subprocess.run(list(map(str, job)), check=True, capture_output=True)
-        seconds = time.perf_counter() - started
+        options = f"--loader vggface2 --split train --subjects {subjects} --photos 1 --enrol 0 --enrol-min 0 --seed 0"
+        outputs = "--output-subjects subjects.csv --output-enrolment enrolment.csv --min-classes 1 --device cpu"
+        job = [str(script("sample")), "--root", directory, *options.split(), *outputs.split()]
+        seconds, *_ = watch(job, root.parent)
         drawn = pd.read_csv(root.parent / "subjects.csv")["subject"].notna().sum()
     return pd.DataFrame([{"folders": folders, "files": folders * photos, "subjects": drawn, "seconds": seconds}])
 
