@@ -14,17 +14,17 @@ import pandas as pd
 from cloakbench.benchmarks.jobs import JOBS, command, make_inputs
 
 FACES = 2  # so few that a job is little but its start
-STARTS = {"plain": [sys.executable], "warm": [sys.executable, "-S", "-m", "cloakbench.warm"]}
+STARTS = {"warm": [sys.executable, "-S", "-m", "cloakbench.warm"], "plain": [sys.executable]}
 
 
 def measure(repetitions: int) -> pd.DataFrame:
-    """A row a job run: stage, start, repetition, seconds. Plain and warm starts take turns; the first warm one of
-    all, which may start the parent, is repetition -1."""
+    """A row a job run: stage, start, repetition, seconds. Warm and plain starts take turns."""
+    rows = []
     with tempfile.TemporaryDirectory() as directory:
         make_inputs(Path(directory), FACES)
-        rows = [(stage, "warm", -1, run("warm", stage, directory)) for stage in JOBS]
         for repetition in range(repetitions):
-            rows += [(stage, start, repetition, run(start, stage, directory)) for stage in JOBS for start in STARTS]
+            run("warm", "crop", directory)  # starts the parent, which may have ended while plain jobs ran
+            rows += [(stage, start, repetition, run(start, stage, directory)) for start in STARTS for stage in JOBS]
     return pd.DataFrame(rows, columns=["stage", "start", "repetition", "seconds"])
 
 
@@ -37,7 +37,6 @@ def run(start: str, stage: str, directory: str) -> float:
 
 def compare(measured: pd.DataFrame) -> pd.DataFrame:
     """A row a stage: median seconds of a plain and of a warm job, and how many times the one is the other."""
-    counted = measured[measured["repetition"] >= 0]
-    wide = counted.pivot_table(index="stage", columns="start", values="seconds", aggfunc="median").loc[list(JOBS)]
+    wide = measured.pivot_table(index="stage", columns="start", values="seconds", aggfunc="median").loc[list(JOBS)]
     wide = wide.rename(columns=lambda start: f"{start}, s").rename_axis(columns=None)
     return wide.assign(times=wide["plain, s"] / wide["warm, s"]).reset_index()
