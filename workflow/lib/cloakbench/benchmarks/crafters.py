@@ -14,6 +14,7 @@ from torch import nn
 from cloakbench import attacks, craft
 from cloakbench.architectures import build, outputs_of
 from cloakbench.benchmarks.opponents import Bim
+from cloakbench.convert import convert
 from cloakbench.enrol import templates
 from cloakbench.files import open_faces, writing_faces
 from cloakbench.models import Recogniser, load_recogniser, load_tensors, per_channel, save_tensors, to_faces, to_tensor
@@ -118,12 +119,12 @@ def prepare(model: Mapping, batch: int, directory: Path) -> Setting:
     """
     count = model["faces"]
     weights, gallery, clean = (directory / name for name in ("weights.safetensors", "gallery.safetensors", "faces.npy"))
+    facts = {**model, "head": "gallery"}
     if model.get("weights"):
-        weights = Path(model["weights"])
+        convert(Path(model["weights"]), facts, "any", [], weights)
     else:
         torch.manual_seed(0)
         save_tensors(weights, build(model["arch"], None).state_dict(), classes=[])
-    facts = {**model, "head": "gallery"}
     faces = np.stack([face(identity, model["size"]) for identity in range(max(GALLERY, count))])
     people = [f"id{identity:04d}" for identity in range(len(faces))]
     network = load_recogniser(facts, weights, None)
