@@ -63,7 +63,9 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
         _fail(str(error), options.log, 1)
     except Exception as error:
         traceback.print_exc()
-        _fail(f"{type(error).__name__}: {error}", options.log, os.EX_SOFTWARE)
+        # torch's own name, for torch is not imported here
+        advice = "; lower compute.batch" if type(error).__name__ == "OutOfMemoryError" else ""
+        _fail(f"{type(error).__name__}: {error}{advice}", options.log, os.EX_SOFTWARE)
 
 
 def _opened(log: Path) -> io.TextIOBase:
