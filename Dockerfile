@@ -1,6 +1,6 @@
 # The study in a container: docker build -t cloakbench . && docker run --rm -v "$PWD/results:/study/results" cloakbench
 # With GPUs: docker run --gpus all ...; for Apptainer: apptainer build cloakbench.sif docker-daemon:cloakbench:latest
-FROM docker.io/library/python:3.12-slim-bookworm
+FROM python:3.12-slim-bookworm
 
 RUN pip install --no-cache-dir "uv>=0.8,<1"
 WORKDIR /study
