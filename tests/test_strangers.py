@@ -152,7 +152,10 @@ MAKERS = [
 def check_config(config: dict) -> dict:
     """What the workflow does with a config before anything else; its names."""
     workflow = SimpleNamespace(
-        basedir=str(ROOT), modifier=SimpleNamespace(skip_validation=False), sourcecache=_Sources()
+        basedir=str(ROOT),
+        modifier=SimpleNamespace(skip_validation=False),
+        sourcecache=_Sources(),
+        configfiles=[],
     )
     names = {"workflow": workflow, "config": config}
     exec(RULES, names)
