@@ -51,7 +51,7 @@ WRONG = {
     "study: ../elsewhere": ["study", "../elsewhere"],
     "detection: {missed: ignored}": ["detection.missed", "whole_crop"],
     "compute: {device: tpu}": ["compute.device", "cuda"],
-    "compute: {chunks: 3}": ["compute.chunks: 3", "24 faces make 2 batches of 16", "at most 2 accepted"],
+    "compute: {chunks: 3}": ["compute.chunks: 3", "16 faces make 1 batches of 16", "at most 1 accepted"],
     "top_k: [0]": ["top_k[0]", "minimum"],
 }
 
