@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 
 import torch
 
@@ -40,6 +41,7 @@ def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
     return used
 
 
+@cache  # a job has one card, however often it asks
 def _least_used_card() -> torch.device:
     """This job's card, which CUDA then takes wherever a card is not named."""
     try:
