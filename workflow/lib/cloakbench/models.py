@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +65,6 @@ class Recogniser(nn.Module):
                 f"identity {unknown} is not among the {len(number)} classes of the recogniser: "
                 "attack only identities that it was trained on, or use head: gallery"
             ) from None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A converted checkpoint: tensors in the maintained definition's naming, and what they are of."""
-
-    state: dict[str, torch.Tensor]
-    classes: list[str]
-    facts: dict[str, Any]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
