@@ -13,6 +13,8 @@ SCRIPTS = ROOT / "scripts"
 # text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+# A gradient asks for hundreds of MB and gives them back; kept for the next one, they need not be cleared page by page.
+os.environ.setdefault("GLIBC_TUNABLES", f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**32}")
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 

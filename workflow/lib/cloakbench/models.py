@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
 
-from cloakbench import graphs
+from cloakbench import convolutions, graphs
 from cloakbench.architectures import build, outputs_of
 from cloakbench.devices import PRECISIONS
 from cloakbench.errors import InputError
@@ -108,8 +109,10 @@ def load_recogniser(
     Raises InputError where weights and entry do not fit.
     """
     state, facts = load_tensors(weights)
-    network = _network(model["arch"], state, facts, weights)
     dtype = torch.float32 if model["arch"] in graphs.FORMS else PRECISIONS[precision]
+    network = _network(model["arch"], state, facts, weights)
+    if isinstance(network, GraphModule) and convolutions.available(device, dtype):
+        network = convolutions.merged(network)
     recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), dtype)
     if gallery is not None:
         tensors, gallery_facts = load_tensors(gallery)
