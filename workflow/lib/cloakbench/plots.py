@@ -108,3 +108,4 @@ def save(figure: Figure, *paths: Path) -> None:
         date = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with writing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=date)
+        figure.set_layout_engine("none")  # the places that the first format found are good for the next

@@ -35,6 +35,7 @@ LATER_IMPORTS = [
     "torch.fx.experimental.optimization",
     "statsmodels.api",
     "seaborn",
+    "matplotlib.backends.backend_pdf",
 ]
 IDLE = 30.0  # seconds without a job after which the parent ends
 PATIENCE = 120.0  # seconds that a job waits for the parent's imports before it starts plainly

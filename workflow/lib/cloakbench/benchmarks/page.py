@@ -126,7 +126,8 @@ CRAFTING = """## Crafting on {network}
 
 BIM, budgets 4 to 128, {faces} rendered faces, {repetitions} repetition(s); {arch} at full size with weights:
 {weights}. A gallery holds the clean faces; PSR is top-1 among it, without storage. Libraries get the network in eval
-mode as their users have it and craft every budget from the clean face. *x fp32*, *x bf16*: CPU seconds in multiples of
+mode as their users have it and craft every budget from the clean face; all share one process, and with it the way in
+which a study's jobs keep memory. *x fp32*, *x bf16*: CPU seconds in multiples of
 cloakbench's; *min, median, max* of *x fp32* over the turns of one budget each. *bytes as fp32*: at the smallest
 budget; the longer the walk, the more signs hang on the rounding of a gradient near 0."""
 
