@@ -18,7 +18,7 @@ from torch import fx, nn
 
 LANES = 16  # float32 numbers in the widest vector: up to here further output channels cost nothing
 RELU = (F.relu, torch.relu)
-ADD = (operator.add, operator.iadd, torch.add)
+ADD = (operator.add, torch.add)  # torch.fx writes += as + too
 
 
 class Convolution(nn.Module):
@@ -192,9 +192,7 @@ def _chain(convolution: fx.Node, network: fx.GraphModule) -> _Chain:
 
 
 def _adds(node: fx.Node) -> bool:
-    """Whether it adds two tensors and changes none that anything else reads."""
-    tensors = len(node.all_input_nodes) == len(node.args) == 2 and not node.kwargs
-    return node.target in ADD and tensors and (node.target is not operator.iadd or len(node.args[0].users) == 1)
+    return node.target in ADD and not node.kwargs and len(node.all_input_nodes) == len(node.args) == 2
 
 
 def _is_relu(node: fx.Node, network: fx.GraphModule) -> bool:
