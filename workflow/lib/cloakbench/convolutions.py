@@ -53,14 +53,14 @@ class Convolution(nn.Module):
     def input_gradient(self, gradient: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """Of an input of `shape`, from the gradient at the convolution's output (B, O, H', W')."""
         stride, (height, width), (top, left) = self.stride[0], self.weight.shape[2:], self.padding
-        if self.stride == (1, 1):
+        if self.stride == (1, 1) or (height, width, top, left) == (1, 1, 0, 0):
             padding = (height - 1 - top, width - 1 - left)
             weight = self._once("input", self._turned, padding, (1, 1), gradient)
-            return _convolve(gradient, weight, None, padding)
-        if (height, width, top, left) == (1, 1, 0, 0):
-            weight = self._once("input", self._turned, (0, 0), (1, 1), gradient)
+            seen = _convolve(gradient, weight, None, padding)
+            if self.stride == (1, 1):
+                return seen
             full = gradient.new_zeros(shape).contiguous(memory_format=torch.channels_last)
-            full[:, :, :: self.stride[0], :: self.stride[1]] = _convolve(gradient, weight, None, (0, 0))
+            full[:, :, :: self.stride[0], :: self.stride[1]] = seen
             return full
         if self.stride == (stride, stride) and self.weight.shape[1] * stride**2 <= LANES:
             padding = (-(-height // stride) - 1, -(-width // stride) - 1)
@@ -136,8 +136,13 @@ class _Chain:
     def last(self) -> fx.Node:
         return self.nodes[-1]
 
-    def next(self) -> fx.Node | None:
-        return self.last.next if list(self.last.users) == [self.last.next] else None
+    def take(self, suits: Callable[[fx.Node], bool]) -> fx.Node | None:
+        """The operation that follows, now part of the chain; None if it cannot be or does not suit."""
+        following = self.last.next
+        if list(self.last.users) != [following] or not suits(following):
+            return None
+        self.nodes.append(following)
+        return following
 
 
 def available(device: torch.device | str, dtype: torch.dtype) -> bool:
@@ -175,20 +180,18 @@ def _suits(module: nn.Module) -> bool:
 
 def _chain(convolution: fx.Node, network: fx.GraphModule) -> _Chain:
     chain = _Chain([convolution])
-    following = chain.next()
-    if following is not None and following.target is operator.mul and isinstance(following.args[1], int | float):
-        chain.scale = following.args[1]
-        chain.nodes.append(following)
-        following = chain.next()
-    if following is not None and _adds(following):
-        first, second = following.args
-        chain.residual = second if first is chain.last else first
-        chain.nodes.append(following)
-        following = chain.next()
-    if following is not None and _is_relu(following, network):
-        chain.relu = True
-        chain.nodes.append(following)
+    if scaled := chain.take(_scales):
+        chain.scale = scaled.args[1]
+    summand = chain.last
+    if total := chain.take(_adds):
+        first, second = total.args
+        chain.residual = second if first is summand else first
+    chain.relu = chain.take(lambda node: _is_relu(node, network)) is not None
     return chain
+
+
+def _scales(node: fx.Node) -> bool:
+    return node.target is operator.mul and isinstance(node.args[1], int | float)
 
 
 def _adds(node: fx.Node) -> bool:
