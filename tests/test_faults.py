@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from cloakbench.architectures import build
@@ -217,6 +219,75 @@ def test_other_weights_than_the_pinned_ones_stop_the_study(study, undisturbed):
     give_weights(study / "given.safetensors")
     assert run(study, study / "pinned.yaml").returncode == 0
     assert results(study) == results(undisturbed)
+
+
+# ------------------------------------------------------------------------------------------------ forgotten
+
+CHANGES = {
+    "seed: 1": "render",
+    "dataset: {subjects: 1}": "sample",
+    "crops: {tight160: {margin: 0.1}}": "crop",
+    "training: {epochs: 2}": "train",
+    "attacks: {bim: {step_size: 2}}": "path",
+    "compute: {precision: bf16}": "path",
+    "compute: {batch: 1}": "enrol",
+    "storages: {jpeg75: {quality: 5}}": "store",
+    "models: {given: {std: 100}}": "enrol",
+    "detection: {missed: drop}": "classify",
+    "top_k: [1, 2]": "aggregate",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_file_was_made_with_is_known_without_snakemakes_records(study, change):
+    """What reruns is the same with .snakemake, without it (a cure for locks that forums give) and by dates alone."""
+    (study / "change.yaml").write_text(change)
+    remembered = job_counts(run(study, study / "change.yaml", "-n").stdout)
+    assert CHANGES[change] in remembered
+    assert job_counts(run(study, study / "change.yaml", "-n", "--rerun-triggers", "mtime").stdout) == remembered
+    shutil.rmtree(study / ".snakemake")
+    process = run(study, study / "change.yaml", "-n")
+    assert job_counts(process.stdout) == remembered
+    assert re.search(r"cloakbench: results/tiny/\S+: made with other \w+", process.stderr)
+
+
+def test_no_table_mixes_settings(study, undisturbed):
+    shutil.rmtree(study / ".snakemake")
+    assert job_counts(run(study, "-n").stdout) == {}
+    (study / "more.yaml").write_text("storages: {jpeg75: {quality: 5}}\nmatrix: {eps: [2, 5, 7]}")
+    assert run(study, study / "more.yaml").returncode == 0
+    assert list(differences(study / "results/tiny", PUBLISHED)) == []
+    pictures = [Image.open(path) for path in (study / "results/tiny/stored").rglob("*.jpg")]
+    assert len({str(picture.quantization) for picture in pictures}) == 1 and len(pictures) == 8
+    shutil.rmtree(study / ".snakemake")
+    assert run(study).returncode == 0
+    for folder in ("stored/facenet/bim/eps7", "path/facenet/bim", "crafted/facenet/bim"):  # what is left of eps 7
+        for file in (study / "results/tiny" / folder).glob("*eps7*" if folder.endswith("bim") else ""):
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    kept = {name: digest for name, digest in results(study).items() if "eps7" not in name}
+    assert kept == results(undisturbed)
+
+
+def test_a_study_of_an_earlier_version_is_made_again_and_says_so(study):
+    for path in (study / "results/tiny").rglob(".*.seal"):
+        content = json.loads(path.read_text())
+        del content["settings"]
+        path.write_text(json.dumps(content))
+    process = run(study, "-n")
+    assert set(job_counts(process.stdout)) == set(STAGES) | {"crop_enrolled"}
+    assert process.stderr.count("made with an earlier version of cloakbench; all that was made otherwise") == 1
+    (line,) = [line for line in lines(study) if "its seal does not say what it was made with" in line]
+    assert "an earlier version of cloakbench or by hand; run the study again" in line
+
+
+def test_a_mix_that_was_made_by_hand_is_named_and_gets_no_provenance(study):
+    tiny = study / "results/tiny"
+    manifest = tiny / "manifests/facenet/bim/eps2/.jpeg75.csv.seal"
+    manifest.write_text(manifest.read_text().replace('"quality": 75', '"quality": 5'))
+    (line,) = [line for line in lines(study) if "made with another" in line]
+    assert line.startswith("manifests/facenet/bim/eps2/jpeg75.csv: made with another storage than the study's config")
+    process = run(study, "--allowed-rules", "provenance", "--forcerun", "provenance")
+    assert process.returncode != 0 and "jpeg75.csv: made with another storage" in process.stderr
 
 
 # ------------------------------------------------------------------------------------------------ out of time

@@ -16,6 +16,7 @@ ABOUT = {
 rule aggregate:
     """From the rank of every face to the Protection Success Rate of every cell."""
     input:
+        again("aggregate"),
         expand(CELLS, **MATRIX),
         expand(CELLS, **MATRIX | {"attack": "clean", "eps": 0}),
     output:
@@ -31,18 +32,20 @@ rule aggregate:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("aggregate.py"),
-        ranks=lambda wildcards: f"{STUDY}/ranks",
+        folder=lambda wildcards: f"{STUDY}/ranks",
         matrix=json.dumps(MATRIX),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
+        settings=made_with("aggregate"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py --ranks {params.ranks:q} --matrix {params.matrix:q} --top-k {params.top_k} "
-        "--missed {params.missed} --output {output.psr:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py --ranks {params.folder:q} --matrix {params.matrix:q} --top-k {params.top_k} "
+        "--missed {params.missed} --output {output.psr:q} --settings {params.settings:q} --log {log:q}"
 
 
 rule table:
     """PSR in the layout of the paper's Table 1."""
     input:
+        again("table"),
         psr=rules.aggregate.output.psr,
     output:
         csv=f"{STUDY}/table1.csv",
@@ -60,6 +63,7 @@ rule table:
     params:
         code=code_version("table.py"),
         about=lambda wildcards: json.dumps(ABOUT),
+        settings=made_with("table"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
-        "--output-md {output.md:q} --output-tex {output.tex:q} --log {log:q}"
+        "--output-md {output.md:q} --output-tex {output.tex:q} --settings {params.settings:q} --log {log:q}"

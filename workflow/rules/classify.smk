@@ -1,8 +1,9 @@
 rule classify:
     """Show one cell's re-detected faces to one target and rank the true identities."""
     input:
+        again("classify"),
         unpack(lambda wildcards: model_files(wildcards.target)),
-        passed=lambda wildcards: f"{STUDY}/gate/{wildcards.target}.json",
+        passed=f"{STUDY}/gate/{{target}}.json",
         subjects=f"{STUDY}/subjects.csv",
         stored=rules.store.output.stored,
         redetected=rules.redetect.output.redetected,
@@ -24,11 +25,12 @@ rule classify:
         missed=config["detection"]["missed"],
         cell=lambda wildcards: json.dumps({key: wildcards[key] for key in MATRIX}),
         gallery=gallery_option,
+        settings=made_with("classify"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
-        "{params.compute} --log {log:q}"
+        "{params.compute} --settings {params.settings:q} --log {log:q}"
 
 
 if PARTS:
@@ -36,6 +38,7 @@ if PARTS:
     rule gather:
         """Lay the parts of a cell's ranks one below the other."""
         input:
+            again("gather"),
             parts=[rules.classify.output.ranks.replace("{part}", str(part)) for part in PARTS["part"]],
         output:
             ranks=CELLS,
@@ -45,5 +48,6 @@ if PARTS:
             "../../envs/cloakbench.yaml"
         params:
             code=code_version("gather.py"),
+            settings=made_with("gather"),
         shell:
-            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py --parts {input.parts:q} --output {output.ranks:q} --log {log:q}"
+            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py --parts {input.parts:q} --output {output.ranks:q} --settings {params.settings:q} --log {log:q}"

@@ -20,8 +20,9 @@ shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
 # the one part of the library that is imported while the workflow is parsed; it needs the standard library alone
 sys.path.insert(0, str(LIBRARY))
+from cloakbench.errors import InputError
 from cloakbench.inspection import faults
-from cloakbench.seals import sha256
+from cloakbench.seals import read_seal, sha256
 
 if workflow.is_main_process:  # what a user starts, not its jobs
     FAULTS = list(faults(Path(STUDY)))
@@ -63,7 +64,7 @@ wildcard_constraints:
 
 @cache
 def code_version(script):
-    """sha256 over a script and, from import to import, the library modules it uses.
+    """sha256 over a script, or a module, and, from import to import, the library modules it uses.
 
     As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
     programs that a shell command calls, and a checkout that merely touches files changes nothing.
@@ -91,3 +92,60 @@ def imported_modules(path):
             names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
     own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
     return sorted(path for path in own if path.is_file())
+
+
+# Snakemake remembers in .snakemake what each file was made with, and forgets it with that folder, in a copy of
+# results/ alone, or under --rerun-triggers mtime. So a job's settings stand in the seals of its files too.
+PLACES = {"gallery", "folder"}  # params that say where something lies and change no byte
+
+
+def made_with(stage):
+    """A param for `--settings`: all that the other params of the rule say of how its files come about, as JSON."""
+
+    def settings(wildcards):
+        facts = {"stage": stage, "of": dict(wildcards)}
+        for name, value in workflow.get_rule(stage).params.items():
+            if name not in {*PLACES, "settings"}:
+                facts[name] = unfolded(value(wildcards) if callable(value) else value)
+        return json.dumps(facts, sort_keys=True)
+
+    return settings
+
+
+def unfolded(value):
+    """A param that is JSON as what it says."""
+    return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
+
+
+def again(rule):
+    """An input function for a rule: no file, but where its files are there and were made with other settings than the
+    config's and the code's, they are made again, whether Snakemake remembers it or not."""
+
+    def outdated(wildcards):
+        for output in workflow.get_rule(rule).output if workflow.is_main_process else ():
+            path = output.apply_wildcards(wildcards)
+            if made_otherwise(path, workflow.get_rule(rule).params.settings(wildcards)):
+                workflow.dag.forcefiles.add(path)
+        return []
+
+    return outdated
+
+
+@cache
+def made_otherwise(path, settings):
+    """Whether a file that is there was made with other settings; the first such file is told to the user."""
+    try:
+        made, wanted = read_seal(Path(path))["settings"], json.loads(settings)
+    except InputError:
+        return False  # nothing is there, or it is damaged and refused by whoever reads it
+    if made == wanted or not Path(path).exists():
+        return False
+    if not TOLD:
+        names = [name for name in sorted(made | wanted) if made.get(name) != wanted.get(name)]
+        what = f"other {' and '.join(names)}" if made else "an earlier version of cloakbench"
+        sys.stderr.write(f"cloakbench: {path}: made with {what}; all that was made otherwise is made again\n")
+    TOLD.add(path)
+    return True
+
+
+TOLD = set()  # files made otherwise, of which the user has read

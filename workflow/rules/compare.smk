@@ -12,6 +12,7 @@ COMPARED = all(PAPER[key] <= set(MATRIX[key]) for key in PAPER) and {1, 5, 10, 2
 rule compare:
     """Published and measured PSR cell by cell, and the paper's claims judged on both."""
     input:
+        again("compare"),
         psr=rules.aggregate.output.psr,
         published=PUBLISHED,
     output:
@@ -30,6 +31,7 @@ rule compare:
     params:
         code=code_version("compare.py"),
         about=lambda wildcards: json.dumps(ABOUT),
+        settings=made_with("compare"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py --psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
-        "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} --log {log:q}"
+        "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} --settings {params.settings:q} --log {log:q}"

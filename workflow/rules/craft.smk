@@ -4,11 +4,12 @@
 rule path:
     """Walk the path that all budgets share, from the next smaller budget to this one."""
     input:
+        again("path"),
         unpack(lambda wildcards: model_files(wildcards.source)),
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
         start=path_start,
-        passed=lambda wildcards: f"{STUDY}/gate/{wildcards.source}.json",
+        passed=f"{STUDY}/gate/{{source}}.json",
     output:
         crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}{PART}.npy",
     log:
@@ -27,15 +28,17 @@ rule path:
         previous=lambda wildcards: smaller_budget(wildcards.eps),
         gallery=gallery_option,
         part=part_option,
+        settings=made_with("path"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} --log {log:q}"
+        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} --settings {params.settings:q} --log {log:q}"
 
 
 rule craft:
     """Craft one cell: from where budget eps leaves the shared path, clipped to eps."""
     input:
+        again("craft"),
         unpack(lambda wildcards: model_files(wildcards.source)),
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
@@ -57,7 +60,8 @@ rule craft:
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         gallery=gallery_option,
         part=part_option,
+        settings=made_with("craft"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} --log {log:q}"
+        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} --settings {params.settings:q} --log {log:q}"

@@ -1,6 +1,7 @@
 rule enrol:
     """The gallery of a recogniser without a class head: a mean template an identity."""
     input:
+        again("enrol"),
         photos=f"{STUDY}/enrolment.csv",
         faces=lambda wildcards: f"{STUDY}/enrolment/{crop_of(wildcards.model)}.npy",
         weights=f"{STUDY}/weights/{{model}}.safetensors",
@@ -18,6 +19,7 @@ rule enrol:
         compute=COMPUTE,
         code=code_version("enrol.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
+        settings=made_with("enrol"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/enrol.py --photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
-        "--model {params.model:q} --output {output.gallery:q} {params.compute} --log {log:q}"
+        "--model {params.model:q} --output {output.gallery:q} {params.compute} --settings {params.settings:q} --log {log:q}"

@@ -1,6 +1,24 @@
+def refuse_a_gate_that_is_too_low():
+    """End in one line where a recogniser was measured before and the config now asks for more."""
+    minimum = config["gate"]["clean_top1"]
+    for path in sorted(Path(STUDY, "gate").glob("*.json")):
+        measured = json.loads(path.read_text())
+        if path.stem in MODELS and measured["clean_top1"] < minimum:
+            raise SystemExit(
+                f"cloakbench: {path}: {path.stem} names {measured['clean_top1']:.1f} % of the clean faces, and "
+                f"gate.clean_top1 is {minimum}: lower it, or leave {path.stem} out; if its weights or its crop are "
+                "others now, delete that file and it is measured anew"
+            )
+
+
+if workflow.is_main_process:
+    refuse_a_gate_that_is_too_low()
+
+
 rule gate:
     """Measure a recogniser's clean top-1 on the sampled faces; nothing is crafted on it or shown to it before."""
     input:
+        again("gate"),
         unpack(lambda wildcards: model_files(wildcards.model)),
         subjects=f"{STUDY}/subjects.csv",
         faces=every_clean_face,
@@ -15,14 +33,17 @@ rule gate:
     resources:
         gpu=GPU,
         gpu_mem_mb=GPU_MEMORY,
+        # no params: a gate that was passed is a condition and no data, another minimum repeats no crafting (above)
         minimum=str(config["gate"]["clean_top1"]),
         crafted=crafting_options,
     params:
         compute=COMPUTE,
-        # no code version, no minimum: a gate that was passed is a condition, not data, and repeats no crafting
+        # of the recognisers alone, whose edit repeats crafting anyway: what follows a gate is made anew with it
+        code=code_version(LIBRARY / "cloakbench/models.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gallery_option,
+        settings=made_with("gate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py --name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
-        "{resources.crafted} --output {output.gate:q} {params.compute} --log {log:q}"
+        "{resources.crafted} --output {output.gate:q} {params.compute} --settings {params.settings:q} --log {log:q}"

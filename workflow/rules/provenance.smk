@@ -1,6 +1,7 @@
 rule provenance:
     """What the numbers were made from: config, code, versions, devices, hashes of every file behind the tables."""
     input:
+        again("provenance"),
         rules.aggregate.input,
         STORED,
         psr=rules.aggregate.output.psr,
@@ -16,10 +17,11 @@ rule provenance:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("provenance.py"),
-        study=lambda wildcards: STUDY,
+        folder=lambda wildcards: STUDY,
         config=lambda wildcards: json.dumps(config, sort_keys=True),
         about=lambda wildcards: json.dumps(ABOUT, sort_keys=True),
         scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
+        settings=made_with("provenance"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.study:q} --config {params.config:q} "
-        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.folder:q} --config {params.config:q} "
+        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} --settings {params.settings:q} --log {log:q}"

@@ -1,6 +1,7 @@
 rule redetect:
     """Find the face again in each stored picture."""
     input:
+        again("redetect"),
         stored=rules.store.output.stored,
         manifest=rules.store.output.manifest,
     output:
@@ -16,6 +17,7 @@ rule redetect:
     params:
         compute=COMPUTE,
         code=code_version("redetect.py"),
+        settings=made_with("redetect"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
-        "--output {output.redetected:q} {params.compute} --log {log:q}"
+        "--output {output.redetected:q} {params.compute} --settings {params.settings:q} --log {log:q}"

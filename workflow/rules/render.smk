@@ -1,5 +1,7 @@
 rule render:
     """Synthetic faces: photos of invented identities, so that a study needs no data."""
+    input:
+        again("render"),
     output:
         photos=directory(f"{STUDY}/photos"),
     log:
@@ -13,6 +15,7 @@ rule render:
         # some to spare: a photo without a detected face is passed over
         photos=config["dataset"]["photos"] + ENROL + 2,
         seed=config["seed"],
+        settings=made_with("render"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/render.py --identities {params.identities} --photos {params.photos} "
-        "--seed {params.seed} --threads {threads} --output {output.photos:q} --log {log:q}"
+        "--seed {params.seed} --threads {threads} --output {output.photos:q} --settings {params.settings:q} --log {log:q}"

@@ -12,6 +12,7 @@ EXAMPLES = {
 rule curves:
     """PSR against the budget for one source, as the paper's Figures 3 to 5."""
     input:
+        again("curves"),
         psr=rules.aggregate.output.psr,
     output:
         png=report(
@@ -28,14 +29,16 @@ rule curves:
     params:
         code=code_version("curves.py"),
         about=lambda wildcards: json.dumps(ABOUT),
+        settings=made_with("curves"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
-        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --log {log:q}"
+        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --settings {params.settings:q} --log {log:q}"
 
 
 rule examples:
     """One subject's faces by source, attack and budget, as the paper's Figure 2."""
     input:
+        again("examples"),
         sorted({file for row in EXAMPLES.values() for file in row.values()}),
     output:
         png=report(
@@ -52,6 +55,7 @@ rule examples:
         code=code_version("examples.py"),
         rows=lambda wildcards: json.dumps(EXAMPLES),
         about=lambda wildcards: json.dumps(ABOUT),
+        settings=made_with("examples"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows {params.rows:q} "
-        "--about {params.about:q} --output {output.png:q} --log {log:q}"
+        "--about {params.about:q} --output {output.png:q} --settings {params.settings:q} --log {log:q}"

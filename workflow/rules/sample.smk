@@ -1,6 +1,7 @@
 rule sample:
     """Draw the subjects and the photos to attack and to enrol; find the face in each."""
     input:
+        again("sample"),
         # photos that a rule renders are made first; a user's own are a param, for they are no output of the study
         rules.render.output if config["dataset"]["loader"] == "synthetic" else [],
     output:
@@ -26,15 +27,17 @@ rule sample:
         enrol=ENROL,
         enrol_min=ENROL_MIN,
         seed=config["seed"],
+        settings=made_with("sample"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} --min-classes {resources.largest_k} --seed {params.seed} "
-        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} --log {log:q}"
+        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} --settings {params.settings:q} --log {log:q}"
 
 
 rule crop:
     """The attacked faces as the recognisers of one crop kind want them."""
     input:
+        again("crop"),
         photos=f"{STUDY}/subjects.csv",
     output:
         faces=FACES,
@@ -44,16 +47,18 @@ rule crop:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("crop.py"),
-        root=lambda wildcards: PHOTOS,
+        folder=lambda wildcards: PHOTOS,
         crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
         part=part_option,
+        settings=made_with("crop"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py --photos {input.photos:q} --root {params.root:q} --crop {params.crop:q} "
-        "{params.part} --output {output.faces:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py --photos {input.photos:q} --root {params.folder:q} --crop {params.crop:q} "
+        "{params.part} --output {output.faces:q} --settings {params.settings:q} --log {log:q}"
 
 
 use rule crop as crop_enrolled with:
     input:
+        again("crop_enrolled"),
         photos=f"{STUDY}/enrolment.csv",
     output:
         faces=f"{STUDY}/enrolment/{{crop}}.npy",

@@ -1,6 +1,7 @@
 rule train:
     """Train a recogniser on the photos that the study enrols."""
     input:
+        again("train"),
         photos=f"{STUDY}/enrolment.csv",
         faces=lambda wildcards: f"{STUDY}/enrolment/{crop_of(wildcards.model)}.npy",
     output:
@@ -21,14 +22,16 @@ rule train:
         model=lambda wildcards: model_facts(wildcards.model, "arch", "mean", "std"),
         epochs=config["training"]["epochs"],
         seed=config["seed"],
+        settings=made_with("train"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py --photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
-        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} --log {log:q}"
+        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} --settings {params.settings:q} --log {log:q}"
 
 
 rule convert:
     """Check a checkpoint's hash and shapes and bring it into the form and naming that every job reads."""
     input:
+        again("convert"),
         # a user's own file is a param, known by its content: Snakemake would read placeholders into its name
         lambda wildcards: checkpoint_of(wildcards.model) if wildcards.model in FETCHED else [],
     output:
@@ -48,6 +51,7 @@ rule convert:
         content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
         classes=class_list,
+        settings=made_with("convert"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --log {log:q}"
+        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --settings {params.settings:q} --log {log:q}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import resource
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from cloakbench import seals
 from cloakbench.errors import InputError
 
 
@@ -20,6 +22,9 @@ def parser(description: str) -> ArgumentParser:
     """An argument parser whose --help is the script's docstring."""
     arguments = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     arguments.add_argument("--log", type=Path, help="also write progress, warnings and errors to this file")
+    arguments.add_argument(
+        "--settings", type=json.loads, default={}, help="JSON: what the outputs are made with, for their seals"
+    )
     return arguments
 
 
@@ -56,6 +61,7 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     try:
         if options.log:
             sys.stderr = _Tee(sys.stderr, _opened(options.log))
+        seals.made_with(options.settings)
         main(options)
         if options.log:
             print(_cost(started), file=sys.stderr.log)

@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 
+from cloakbench.errors import InputError
 from cloakbench.inspection import lineage
 from cloakbench.models import load_tensors
 from cloakbench.seals import read_seal, sha256
+from cloakbench.settings import contradictions
 
 TABLES = ["psr.csv", "table1.csv", "table1.md", "table1.tex", "comparison.csv", "claims.csv", "comparison.md"]
 
@@ -26,9 +28,11 @@ def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, 
 
     Hashes are sha256: of the weights as given and as converted, of the drawn photos (in subjects.csv and
     enrolment.csv), and of every file that went into the tables. Raises InputError for one that is not what was
-    written, or not what the next was made from.
+    written, not what the next was made from, or made with other settings than the config's.
     """
     files = lineage(study / name for name in TABLES if (study / name).exists())
+    for contradiction in contradictions(sorted(files), config, code.values()):
+        raise InputError(contradiction)
     hashes = {path.relative_to(study).as_posix(): digest for path, digest in sorted(files.items())}
     weights = sorted((study / "weights").glob("*.safetensors"))
     return {

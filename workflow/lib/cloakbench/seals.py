@@ -1,8 +1,9 @@
 """Seals: beside every finished output lies a hidden file that tells whether it still is what was written.
 
-The seal of `psr.csv` is `.psr.csv.seal`, JSON of three parts: `files`, the sha256 of the file (of a folder: of each
+The seal of `psr.csv` is `.psr.csv.seal`, JSON of four parts: `files`, the sha256 of the file (of a folder: of each
 file in it, by name); `made_from`, the sha256 of each sealed file that the job had read, by its path from there;
-`facts`, what else the job said of itself. Whoever reads a file of a study takes it through `intact`.
+`settings`, what it was made with: the stage, which cell it is `of`, the code's hash and every setting that can change
+its bytes; `facts`, what else the job said of itself. Whoever reads a file of a study takes it through `intact`.
 Standard library only, for the sake of the rule files, which import `inspection`.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ WHOLE = "."  # the name of a plain file in its own seal: path / "." is path
 REMEDY = "delete it and run again"
 _read: dict[Path, str] = {}  # a job is a process: what it has read until now is what its outputs are made from
 _facts: dict[str, Any] = {}
+_settings: dict[str, Any] = {}
 
 
 def sha256(path: Path) -> str:
@@ -32,6 +35,11 @@ def note(**facts: Any) -> None:
     _facts.update(facts)
 
 
+def made_with(settings: Mapping[str, Any]) -> None:
+    """Let the seals that this process writes from now on say with which settings."""
+    _settings.update(settings)
+
+
 def seal(path: Path, written: Path | None = None) -> None:
     """Write the seal of `path`, a file or folder that lies at `written` until it is renamed.
 
@@ -40,7 +48,7 @@ def seal(path: Path, written: Path | None = None) -> None:
     """
     written = written or path
     made_from = {os.path.relpath(source, path.parent.resolve()): digest for source, digest in sorted(_read.items())}
-    content = {"files": _digests(written), "made_from": made_from, "facts": _facts}
+    content = {"files": _digests(written), "made_from": made_from, "settings": _settings, "facts": _facts}
     replace_text(seal_of(path), json.dumps(content, indent=0) + "\n")
 
 
@@ -66,7 +74,8 @@ def read_seal(path: Path) -> dict[str, dict]:
     """The seal of `path`. Raises InputError if there is none or it is damaged."""
     try:
         content = json.loads(seal_of(path).read_text(encoding="utf-8"))
-        return {key: dict(content[key]) for key in ("files", "made_from", "facts")}
+        content.setdefault("settings", {})  # of an earlier version
+        return {key: dict(content[key]) for key in ("files", "made_from", "settings", "facts")}
     except FileNotFoundError:
         raise InputError(
             f"{path}: not written by a study, or its seal {seal_of(path).name} is gone; {REMEDY}"

@@ -17,12 +17,13 @@ from cloakbench.inspection import faults
 from cloakbench.psr import protection
 from cloakbench.sample import read_photos
 from cloakbench.seals import REMEDY, intact, sha256
+from cloakbench.settings import contradictions
 
 
 def differences(study: Path, published: Path) -> Iterator[str]:
     """A line for everything that is not as it should be; none where the study holds.
 
-    Files against their seals and against provenance.json; stored pictures against their manifests; psr.csv derived
+    Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures against their manifests; psr.csv derived
     anew from the ranks, table1.* from psr.csv, and comparison.* from it and the `published` table; the photographs,
     where there is still the folder that they were drawn from, against subjects.csv and enrolment.csv.
     """
@@ -33,6 +34,8 @@ def differences(study: Path, published: Path) -> Iterator[str]:
         yield f"{error} (without it nothing else can be checked)"
         return
     yield from _files(study, facts["files"])
+    made = (study / name for name in facts["files"])
+    yield from contradictions((path for path in made if path.exists()), facts["config"], facts["code"].values())
     yield from _pictures(study)
     for name, derive in _derivations(study, facts, published):
         yield from _derived(study / name, derive)
