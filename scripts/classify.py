@@ -39,7 +39,7 @@ if __name__ == "__main__":
     arguments.add_argument("--weights", type=Path, required=True)
     arguments.add_argument("--gallery", type=Path)
     arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
-    arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side")
+    arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side, align")
     arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
     arguments.add_argument("--cell", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target")
     arguments.add_argument("--output", type=Path, required=True)

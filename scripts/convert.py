@@ -8,6 +8,7 @@ from cloakbench import command
 
 def main(options):
     from cloakbench.convert import convert
+    from cloakbench.crops import shape
     from cloakbench.datasets import LOADERS, read_classes
 
     classes = ()
@@ -15,7 +16,8 @@ def main(options):
         classes = read_classes(options.classes)
     elif options.loader:
         classes = LOADERS[options.loader](options.root).classes
-    convert(options.checkpoint, options.model, options.digest, classes, options.output, options.size)
+    trial = shape(options.crop) if options.crop else None
+    convert(options.checkpoint, options.model, options.digest, classes, options.output, trial)
 
 
 if __name__ == "__main__":
@@ -28,6 +30,8 @@ if __name__ == "__main__":
     arguments.add_argument("--classes", type=Path, help="list of the head's identities in the order of its units")
     arguments.add_argument("--loader", help="of the data set that the head was trained on, instead of a list")
     arguments.add_argument("--root", type=Path, help="of that data set")
-    arguments.add_argument("--size", type=int, help="of the faces that a network with its own graph is tried on")
+    arguments.add_argument(
+        "--crop", type=json.loads, help="JSON: of the faces that a network with its own graph is tried on"
+    )
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

@@ -21,7 +21,7 @@ def main(options):
         steps = craft.own_steps(attack, options.eps)
     else:
         steps = craft.shared_steps(attack, options.eps, options.walk_from)
-    with writing_faces(options.output, len(faces), faces.shape[1]) as crafted:
+    with writing_faces(options.output, len(faces), faces.shape[1:3]) as crafted:
         craft.walk(recogniser, attack, faces, start, labels, options.eps, steps, crafted, options.batch, device)
 
 

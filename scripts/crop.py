@@ -7,12 +7,13 @@ from cloakbench import command
 
 
 def main(options):
+    from cloakbench.crops import shape
     from cloakbench.files import writing_faces
     from cloakbench.sample import attacked, cut_faces, read_photos
 
     photos = read_photos(options.photos)
     photos = attacked(photos, options.part) if "subject" in photos else photos
-    with writing_faces(options.output, len(photos), options.crop["size"]) as faces:
+    with writing_faces(options.output, len(photos), shape(options.crop)) as faces:
         cut_faces(photos, options.root, options.crop, faces)
 
 
@@ -20,7 +21,7 @@ if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--photos", type=Path, required=True, help="subjects.csv or enrolment.csv")
     arguments.add_argument("--root", type=Path, required=True)
-    arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side")
+    arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, margin, short_side, align")
     arguments.add_argument("--output", type=Path, required=True)
     command.part_option(arguments)
     command.run(main, arguments)

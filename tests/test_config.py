@@ -37,6 +37,12 @@ WRONG = {
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
     "crops: {tight160: {size: 160, short_side: 150}}": ["crops.tight160: short_side 150 is below size 160"],
+    "crops: {a: {size: 112, align: arcfcae}}": ["crops.a.align: 'arcfcae'", "'arcface', 'arcface96'"],
+    "crops: {tight160: {align: arcface, margin: 0.1}}": ["crops.tight160.align: arcface takes no margin and no short"],
+    "crops: {loose224: {align: arcface, margin: 0}}": [
+        "crops.loose224.align: arcface takes no margin and no short_side"
+    ],
+    "crops: {a: {size: 100, align: arcface96}}": ["crops.a.size: 100; arcface96", "a multiple of 7"],
     "dataset: {loader: lwf}": ["dataset.loader: 'lwf'", "folder"],
     "dataset: {loader: folder}": ["dataset.root", "<root>/<identity>/<photo>"],
     "dataset: {loader: folder, root: /no/where}": ["dataset.root: no folder '/no/where'"],

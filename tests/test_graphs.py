@@ -108,7 +108,7 @@ def onnx_model(network: nn.Module, batch: object = "batch"):
 def converted(path: Path, arch: str, output: Path, **entry: object):
     model = {"arch": arch, **ENTRY, **entry}
     classes = [f"person {i}" for i in range(CLASSES)] if model["head"] == "softmax" else []
-    convert(path, model, "any", classes, output, SIZE)
+    convert(path, model, "any", classes, output, (SIZE, SIZE))
     return load_recogniser(model, output, None)
 
 
@@ -259,11 +259,11 @@ def test_a_network_that_does_not_answer_face_by_face_is_refused(arch, wrong, tmp
 def test_another_crop_or_class_list_is_refused(arch, network, tmp_path):
     path = export(network, arch, tmp_path / "net")
     with pytest.raises(InputError, match=r"net: does not take 1 x 3 x 48 x 48 faces of its crop's size"):
-        convert(path, {"arch": arch, **ENTRY}, "any", ["a"] * CLASSES, tmp_path / "w", 48)
+        convert(path, {"arch": arch, **ENTRY}, "any", ["a"] * CLASSES, tmp_path / "w", (48, 48))
     with pytest.raises(InputError, match=r"net: its head has 7 units, the class list 2 identities"):
-        convert(path, {"arch": arch, **ENTRY}, "any", ["a", "b"], tmp_path / "w", SIZE)
+        convert(path, {"arch": arch, **ENTRY}, "any", ["a", "b"], tmp_path / "w", (SIZE, SIZE))
     with pytest.raises(InputError, match="another file, or a damaged one"):
-        convert(path, {"arch": arch, **ENTRY}, "0" * 64, ["a"] * CLASSES, tmp_path / "w", SIZE)
+        convert(path, {"arch": arch, **ENTRY}, "0" * 64, ["a"] * CLASSES, tmp_path / "w", (SIZE, SIZE))
     assert not (tmp_path / "w").exists()
 
 

@@ -9,8 +9,14 @@ import pytest
 from PIL import Image
 
 from cloakbench import images
+from cloakbench.crops import cut
+from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.images import cut, encode, read_photo, to_bytes
+from cloakbench.images import encode, read_photo, to_bytes
+
+
+def found(*box: float) -> Detection:
+    return Detection(*box, confidence=1.0)
 
 
 @pytest.fixture
@@ -85,20 +91,20 @@ def test_bytes_are_rounded_not_truncated():
 
 def test_whole_box_crop_is_the_photo(photo):
     square = photo.resize((64, 64))
-    np.testing.assert_array_equal(cut(square, (0, 0, 64, 64), {"size": 64, "margin": 0}), np.asarray(square))
+    np.testing.assert_array_equal(cut(square, found(0, 0, 64, 64), {"size": 64, "margin": 0}), np.asarray(square))
 
 
 def test_crop_equals_the_slow_reference(photo):
     """Cut, then resize whole pixels: the same as resizing through a box with whole edges."""
     reference = photo.crop((10, 5, 50, 55)).resize((32, 32), Image.Resampling.BILINEAR)
-    difference = cut(photo, (10, 5, 50, 55), {"size": 32, "margin": 0}).astype(int) - np.asarray(reference)
+    difference = cut(photo, found(10, 5, 50, 55), {"size": 32, "margin": 0}).astype(int) - np.asarray(reference)
     assert np.abs(difference[2:-2, 2:-2]).max() <= 1  # the border may see a neighbour that the cut has not
 
 
 def test_margin_short_side_and_centre(photo):
     """VGGFace2's way: enlarge by 0.3, short side 256, centre 224."""
     box = (30, 20, 50, 40)  # 20 x 20, enlarged 26 x 26: edges 27, 17, 53, 43; centre 40, 30
-    face = cut(photo, box, {"size": 224, "margin": 0.3, "short_side": 256})
+    face = cut(photo, found(*box), {"size": 224, "margin": 0.3, "short_side": 256})
     half = 26 * 224 / 256 / 2
     reference = photo.resize((224, 224), Image.Resampling.BILINEAR, box=(40 - half, 30 - half, 40 + half, 30 + half))
     np.testing.assert_array_equal(face, np.asarray(reference))
@@ -107,12 +113,21 @@ def test_margin_short_side_and_centre(photo):
 @pytest.mark.parametrize("box", [(-20, -20, 30, 30), (80, 50, 200, 200), (5, 5, 85, 20)])
 def test_boxes_over_the_edge_are_clamped(photo, box):
     for crop in ({"size": 32, "margin": 0}, {"size": 32, "margin": 0.3, "short_side": 40}):
-        assert cut(photo, box, crop).shape == (32, 32, 3)
+        assert cut(photo, found(*box), crop).shape == (32, 32, 3)
+
+
+def test_a_square_that_fills_its_box_stays_in_the_photo(photo, rng):
+    """short_side as large as size: rounding must not push an edge out of the photo."""
+    for _ in range(300):
+        left, top = rng.uniform(-5, 40, 2)
+        right, bottom = left + rng.uniform(10, 60), top + rng.uniform(10, 60)
+        crop = {"size": 33, "margin": 0.3, "short_side": 33}
+        assert cut(photo, found(left, top, right, bottom), crop).shape == (33, 33, 3)
 
 
 def test_a_box_outside_is_refused(photo):
     with pytest.raises(InputError, match="outside"):
-        cut(photo, (200, 200, 250, 250), {"size": 32, "margin": 0})
+        cut(photo, found(200, 200, 250, 250), {"size": 32, "margin": 0})
 
 
 @pytest.mark.parametrize("subsampling", images.SUBSAMPLING)
@@ -133,3 +148,5 @@ def test_png_loses_nothing_and_resize_resizes(photo):
     face = np.asarray(photo.resize((64, 64)))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode(face, {"format": "png"})))), face)
     assert Image.open(io.BytesIO(encode(face, {"format": "png", "resize": 32}))).size == (32, 32)
+    upright = np.zeros((112, 96, 3), np.uint8)
+    assert Image.open(io.BytesIO(encode(upright, {"format": "png", "resize": 56}))).size == (48, 56)

@@ -23,8 +23,8 @@ def one_cell(cell, ranks_, photos=1) -> pd.DataFrame:
         (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None)
         for i, rank in enumerate(ranks_)
     ]
-    types = {column: "Int64" for column in COLUMNS if column not in KEYS} | {"eps": "Int64"}
-    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
+    types = {column: "Int64" for column in COLUMNS[:-1] if column not in KEYS} | {"eps": "Int64"}
+    return pd.DataFrame(rows, columns=COLUMNS[:-1]).astype(types).assign(outside=0.0)
 
 
 @pytest.fixture

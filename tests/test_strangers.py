@@ -27,6 +27,7 @@ from PIL import Image
 from cloakbench.architectures import build
 from cloakbench.checkpoints import read_checkpoint
 from cloakbench.datasets import read_classes
+from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
 from cloakbench.images import FORMATS, read_photo
 from cloakbench.render import render
@@ -303,8 +304,8 @@ def test_a_class_list_is_read_or_refused_in_one_line(tmp_path, form, changes):
 @FUZZ
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1))
 def test_any_name_survives_subjects_csv(tmp_path, name):
-    photo = Photo(name, f"{name}/1.jpg", "0" * 64, 1, 2, 3, 4, 0.9)
-    write_photos(tmp_path / "subjects.csv", pd.DataFrame([vars(photo)]))
+    photo = Photo(name, f"{name}/1.jpg", "0" * 64, Detection(1, 2, 3, 4, 0.9))
+    write_photos(tmp_path / "subjects.csv", pd.DataFrame([photo.row()]))
     assert list(read_photos(tmp_path / "subjects.csv")["identity"]) == [name]
 
 

@@ -80,9 +80,10 @@ def test_training_learns_and_leaves_a_frozen_network(portraits):
 
 def test_augmented_faces_have_the_size_asked_for_and_stay_faces(portraits):
     faces, _ = portraits
-    changed = augment(faces, 32, np.random.default_rng(0))
+    changed = augment(faces, (32, 32), np.random.default_rng(0))
     assert changed.shape == (24, 3, 32, 32) and changed.dtype == np.float32
     assert np.abs(changed.mean((2, 3)) - faces.mean((1, 2))).max() < 40
+    assert augment(faces, (64, 48), np.random.default_rng(0)).shape == (24, 3, 64, 48)
 
 
 @pytest.mark.parametrize(

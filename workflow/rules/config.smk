@@ -93,6 +93,16 @@ def check(config):
     for name, crop in config["crops"].items():
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
+        check_aligned(f"crops.{name}", crop)
+
+
+def check_aligned(key, crop):
+    """An aligned crop follows from the face's points alone: what a box would be enlarged by or cut from says nothing."""
+    if "align" in crop:
+        boxed = "short_side" in crop or crop["margin"] > 0
+        require(not boxed, f"{key}.align: {crop['align']} takes no margin and no short_side; leave them out")
+        whole = crop["align"] != "arcface96" or crop["size"] % 7 == 0
+        require(whole, f"{key}.size: {crop['size']}; arcface96 is 6/7 as wide as high, so size is a multiple of 7")
 
 
 def check_enrolment(dataset):

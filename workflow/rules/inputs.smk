@@ -66,17 +66,17 @@ def class_list(wildcards):
 
 def conversion_facts(wildcards):
     """What convert has to know; a network that brings its own graph is also tried on faces like those it will see."""
-    keys = ["arch", "head", "member", *(["mean", "std"] if trial_size(wildcards) else [])]
+    keys = ["arch", "head", "member", *(["mean", "std"] if trial_crop(wildcards) else [])]
     facts = json.loads(model_facts(wildcards.model, *keys))
     if facts["arch"] == "onnx":  # of the others every one has gradients
         facts["source"] = wildcards.model in MATRIX["source"]
     return json.dumps(facts)
 
 
-def trial_size(wildcards):
-    """The option that tells convert the size of these faces."""
+def trial_crop(wildcards):
+    """The option that tells convert the crop, and so the size, of these faces."""
     own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
-    return f"--size {config['crops'][crop_of(wildcards.model)]['size']}" if own_graph else ""
+    return f"--crop {shlex.quote(json.dumps(config['crops'][crop_of(wildcards.model)]))}" if own_graph else ""
 
 
 def smaller_budget(eps):

@@ -46,7 +46,7 @@ rule convert:
     params:
         code=code_version("convert.py"),
         model=conversion_facts,
-        size=trial_size,
+        crop=trial_crop,
         checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
         content=given_content,
         digest=lambda wildcards: digest_of(wildcards.model) or "any",
@@ -54,4 +54,4 @@ rule convert:
         settings=made_with("convert"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} {params.size} --output {output.weights:q} --settings {params.settings:q} --log {log:q}"
+        "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} --settings {params.settings:q} --log {log:q}"

@@ -12,10 +12,11 @@ from cloakbench.errors import InputError
 from cloakbench.files import read_table
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
-COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted"]
+COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside"]
 TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | dict.fromkeys(
     ["subject", "photo", "eps", "detected", "rank", "label", "predicted"], "Int64"
 )
+TYPES["outside"] = float  # percent
 
 
 def cells(matrix: Mapping) -> Iterator[tuple]:

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from tqdm import tqdm
 
+from cloakbench.crops import cut, outside
+from cloakbench.detectors import from_row
 from cloakbench.errors import InputError
-from cloakbench.images import cut
 from cloakbench.models import Recogniser, to_tensor
 from cloakbench.ranking import ranks
-from cloakbench.redetect import BOX
 from cloakbench.store import read_stored
 
 
@@ -29,15 +28,18 @@ def classify(
     batch: int,
     device: torch.device,
 ) -> pd.DataFrame:
-    """One row a face: subject, photo, detected, rank, label, predicted.
+    """One row a face: subject, photo, detected, rank, label, predicted, outside.
 
-    Rank and prediction are empty where no face was found, unless `missed` is whole_crop: then the target sees the
-    whole stored picture. Raises InputError if the target answers with numbers that are not finite.
+    outside: share of what the target sees, in percent, that lies outside the stored picture and is black.
+    The target sees nothing, and these are empty, where no face was found, unless `missed` is whole_crop: then it sees
+    the whole stored picture. Raises InputError if the target answers with numbers that are not finite, and with the
+    file's name for a face that the crop cannot be cut from.
     """
     rows = redetected[["subject", "photo", "detected"]].assign(
         rank=pd.array([pd.NA] * len(redetected), dtype="Int64"),
         label=labels,
         predicted=pd.array([pd.NA] * len(redetected), dtype="Int64"),
+        outside=np.nan,
     )
     for start in tqdm(range(0, len(redetected), batch), desc="classify", unit="batch", mininterval=1):
         part = redetected.iloc[start : start + batch]
@@ -45,9 +47,8 @@ def classify(
             part = part[part["detected"] == 1]
         if part.empty:
             continue
-        pictures = [read_stored(directory, row.file, row.sha256) for row in part.itertuples()]
-        boxes = part[["detected", *BOX]].itertuples(index=False)
-        faces = np.stack([_face(picture, *box, crop=crop) for picture, box in zip(pictures, boxes, strict=True)])
+        seen = [_seen(row, directory, crop) for row in part.to_dict("records")]
+        faces = np.stack([face for face, _ in seen])
         with torch.inference_mode():
             logits = recogniser(to_tensor(faces, device)).float()
         if not logits.isfinite().all():
@@ -55,8 +56,14 @@ def classify(
         truth = torch.from_numpy(labels[part.index]).to(device)
         rows.loc[part.index, "rank"] = ranks(logits, truth).cpu().numpy()
         rows.loc[part.index, "predicted"] = logits.argmax(dim=1).cpu().numpy()
+        rows.loc[part.index, "outside"] = [share for _, share in seen]
     return rows
 
 
-def _face(picture: Image.Image, detected: int, *box: float, crop: Mapping) -> np.ndarray:
-    return cut(picture, box if detected else (0, 0, *picture.size), crop)
+def _seen(row: Mapping, directory: Path, crop: Mapping) -> tuple[np.ndarray, float]:
+    """What the target sees of a row's stored picture, and the share of it that lies outside."""
+    picture, face = read_stored(directory, row["file"], row["sha256"]), from_row(row)
+    try:
+        return cut(picture, face, crop), outside(picture.size, face, crop)
+    except InputError as error:
+        raise InputError(f"{directory / row['file']}: {error}") from None

@@ -16,20 +16,25 @@ from cloakbench.models import per_channel, save_tensors
 
 
 def convert(
-    checkpoint: Path, model: Mapping, digest: str, classes: Sequence[str], output: Path, size: int | None = None
+    checkpoint: Path,
+    model: Mapping,
+    digest: str,
+    classes: Sequence[str],
+    output: Path,
+    shape: tuple[int, int] | None = None,
 ) -> None:
     """Write the weights of a config entry (`arch`, `head`, maybe `member`) to `output`, with where they came from.
 
     digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
     the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
-    A network with its own graph is tried on faces of `size` pixels, with the entry's `mean` and `std`; `source` says
-    that faces are crafted on it.
+    A network with its own graph is tried on faces of `shape`, height and width in pixels, with the entry's `mean` and
+    `std`; `source` says that faces are crafted on it.
     Raises InputError for another hash, or where file, entry and classes do not fit.
     """
     found, arch = check_digest(checkpoint, digest), model["arch"]
     facts = {"checkpoint": {"file": checkpoint.name, "sha256": found}, "arch": arch, "classes": list(classes)}
     if arch in graphs.FORMS:
-        state, outputs, facts["one_by_one"] = _with_graph(checkpoint, model, size)
+        state, outputs, facts["one_by_one"] = _with_graph(checkpoint, model, shape)
     else:
         state = read_checkpoint(checkpoint, arch, model.get("member"))
         outputs = outputs_of(arch, state)
@@ -40,10 +45,10 @@ def convert(
     save_tensors(output, state, **facts)
 
 
-def _with_graph(path: Path, model: Mapping, size: int) -> tuple[dict[str, torch.Tensor], int, bool]:
+def _with_graph(path: Path, model: Mapping, shape: tuple[int, int]) -> tuple[dict[str, torch.Tensor], int, bool]:
     """What is kept of a network with its own graph, its number of outputs, and whether it takes one face at a time."""
     form = graphs.FORMS[model["arch"]]
-    levels = torch.randint(0, 256, (3, 3, size, size), generator=torch.Generator().manual_seed(0))
+    levels = torch.randint(0, 256, (3, 3, *shape), generator=torch.Generator().manual_seed(0))
     mean, std = (torch.tensor(per_channel(model[key])).reshape(1, 3, 1, 1) for key in ("mean", "std"))
     faces = (levels - mean) / std
     kept = form.read(path)

@@ -18,7 +18,7 @@ def templates(
     """Mean templates (C, D) of unit length, and the C identities in sorted order.
 
     A template is the mean of the identity's L2-normalised embeddings, normalised again.
-    faces: (M, size, size, 3) uint8, identities: who is on each.
+    faces: (M, height, width, 3) uint8, identities: who is on each.
     """
     classes = sorted(set(identities))
     number = {identity: label for label, identity in enumerate(classes)}

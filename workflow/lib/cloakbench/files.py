@@ -63,7 +63,7 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def open_faces(path: Path) -> np.ndarray:
-    """The (N, size, size, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
+    """The (N, height, width, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
     try:
         faces = np.load(intact(path), mmap_mode="r", allow_pickle=False)
     except InputError:
@@ -71,15 +71,15 @@ def open_faces(path: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a whole .npy file of faces ({error})") from None
     if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
-        raise InputError(f"{path}: {faces.dtype} {faces.shape} where uint8 (N, size, size, 3) is expected")
+        raise InputError(f"{path}: {faces.dtype} {faces.shape} where uint8 (N, height, width, 3) is expected")
     return faces
 
 
 @contextmanager
-def writing_faces(path: Path, count: int, size: int) -> Iterator[np.ndarray]:
-    """A (count, size, size, 3) uint8 array to be filled, on disk from the start: memory does not grow with N."""
+def writing_faces(path: Path, count: int, shape: tuple[int, int]) -> Iterator[np.ndarray]:
+    """A (count, *shape, 3) uint8 array to be filled, on disk from the start: memory does not grow with N."""
     with writing(path) as temporary:
-        faces = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
+        faces = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, *shape, 3))
         with temporary.open("r+b") as file:  # on a full disk an error now, not a SIGBUS while the array is filled
             os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
         yield faces

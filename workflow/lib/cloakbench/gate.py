@@ -48,7 +48,7 @@ def check(name: str, measured: float, exchanged: float, minimum: float) -> None:
     elif measured < 5:
         likely = "that is chance: the order of the classes does not fit the weights"
     else:
-        likely = "the crop (margin, size), mean or std may not be those that the recogniser was trained with"
+        likely = "the crop (margin, size, align), mean or std may not be those that the recogniser was trained with"
     raise InputError(
         f"{name} names {measured:.1f} % of the clean faces, at least {minimum:g} % wanted: {likely}; "
         "to go on all the same set gate.clean_top1 lower"

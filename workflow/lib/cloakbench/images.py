@@ -16,7 +16,6 @@ MAX_PIXELS = 100_000_000  # a 100 megapixel photograph is 300 MB once decoded
 # what cameras and converters write; Pillow's other readers start programs (EPS, Ghostscript) or are nobody's photos
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-Box = tuple[float, float, float, float]
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:
@@ -58,36 +57,6 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
     return photo.convert("RGB")
 
 
-def cut(photo: Image.Image, box: Box, crop: Mapping) -> np.ndarray:
-    """The face in `box` as a recogniser wants it: (size, size, 3) uint8.
-
-    crop: `size` pixels, `margin` (the box is enlarged by this share of its width and height), and optionally
-    `short_side`: the box's shorter side is resized to it and the central size x size pixels are taken; without
-    it the box is stretched to the square. The box is clamped to the photograph, as facenet-pytorch does.
-    """
-    size, short_side = crop["size"], crop.get("short_side")
-    left, top, right, bottom = _enlarged(box, crop["margin"], photo.size)
-    if short_side is None:
-        face = photo.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    else:
-        scale = short_side / min(right - left, bottom - top)
-        middle_x, middle_y, half = (left + right) / 2, (top + bottom) / 2, size / scale / 2
-        square = (middle_x - half, middle_y - half, middle_x + half, middle_y + half)
-        face = photo.resize((size, size), Image.Resampling.BILINEAR, box=square)
-    return np.asarray(face)
-
-
-def _enlarged(box: Box, margin: float, photo_size: tuple[int, int]) -> Box:
-    left, top, right, bottom = box
-    grow_x, grow_y = margin * (right - left) / 2, margin * (bottom - top) / 2
-    width, height = photo_size
-    left, right = max(left - grow_x, 0.0), min(right + grow_x, float(width))
-    top, bottom = max(top - grow_y, 0.0), min(bottom + grow_y, float(height))
-    if right - left < 1 or bottom - top < 1:
-        raise InputError(f"face box {tuple(round(edge, 1) for edge in box)} lies outside the photo")
-    return left, top, right, bottom
-
-
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 
@@ -95,7 +64,9 @@ def encode(face: np.ndarray, storage: Mapping) -> bytes:
     """A (H, W, 3) uint8 face as the bytes of a file. storage: `format` jpeg (`quality`, `subsampling`) or png."""
     picture, file = Image.fromarray(face), io.BytesIO()
     if storage.get("resize"):
-        picture = picture.resize((storage["resize"],) * 2, Image.Resampling.BILINEAR)
+        width, height = picture.size  # of an upright face too the proportions stay
+        size = (round(storage["resize"] * width / height), storage["resize"])
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
     if storage["format"] == "jpeg":
         sampling = SUBSAMPLING[storage["subsampling"]]
         picture.save(file, "JPEG", quality=storage["quality"], subsampling=sampling)

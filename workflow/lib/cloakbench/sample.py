@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from cloakbench.crops import cut
 from cloakbench.datasets import Dataset
-from cloakbench.detectors import Detection, Detector
+from cloakbench.detectors import BOX, COLUMNS, Detection, Detector, from_row, to_row
 from cloakbench.errors import InputError
 from cloakbench.files import read_table, write_text
-from cloakbench.images import cut, read_photo
+from cloakbench.images import read_photo
 from cloakbench.seals import sha256
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One row of subjects.csv or enrolment.csv: a photo, its face box in pixels, or why it was passed over."""
+    """One row of subjects.csv or enrolment.csv: a photo with the face found in it, or why it was passed over."""
 
     identity: str
     file: str
     sha256: str = ""
-    left: float | None = None
-    top: float | None = None
-    right: float | None = None
-    bottom: float | None = None
-    confidence: float | None = None
+    face: Detection | None = None
     passed_over: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The photo as the columns of a table; what tables have had for longest comes first."""
+        text = {"identity": self.identity, "file": self.file, "sha256": self.sha256}
+        return text | dict.fromkeys(BOX) | {"passed_over": self.passed_over} | to_row(self.face)
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,11 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
         if len(usable) < attacked + wanted.enrol:
             attacked = 0  # too few photos to be a subject may still be enough to stand in the gallery
         elif attacked:
-            subjects += [{"subject": found, "photo": k, **asdict(p)} for k, p in enumerate(usable[:attacked])]
+            subjects += [{"subject": found, "photo": k, **p.row()} for k, p in enumerate(usable[:attacked])]
             found += 1
-        subjects += [{"subject": None, "photo": None, **asdict(photo)} for photo in passed_over]
+        subjects += [{"subject": None, "photo": None, **photo.row()} for photo in passed_over]
         if len(usable) - attacked >= wanted.enrol_min:
-            enrolment += [asdict(photo) for photo in usable[attacked:][: wanted.enrol]]
+            enrolment += [photo.row() for photo in usable[attacked:][: wanted.enrol]]
     gallery = _enrolment_frame(enrolment)
     _check(dataset.root, wanted, found, gallery["identity"].nunique())
     return _subjects_frame(subjects), gallery
@@ -138,7 +141,7 @@ def _check(root: Path, wanted: Wanted, found: int, enrolled: int) -> None:
 
 
 def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
-    """The photo with its face box, or with the reason for passing it over."""
+    """The photo with its face, or with the reason for passing it over."""
     file = path.relative_to(root).as_posix()
     try:
         picture = read_photo(path)
@@ -150,17 +153,19 @@ def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
     face: Detection | None = detector.find([picture])[0]
     if face is None:
         return Photo(identity, file, passed_over="no face found")
-    return Photo(identity, file, sha256(path), *face)
+    if fault := face.fault(picture.size):
+        return Photo(identity, file, passed_over=fault)
+    return Photo(identity, file, sha256(path), face)
 
 
 def _subjects_frame(rows: list[dict]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows).astype({"subject": "Int64", "photo": "Int64"})
+    frame = pd.DataFrame(rows).astype({"subject": "Int64", "photo": "Int64"} | COLUMNS)
     return frame.sort_values(["subject", "photo"], na_position="last", kind="stable").reset_index(drop=True)
 
 
 def _enrolment_frame(rows: list[dict]) -> pd.DataFrame:
-    columns = [field for field in Photo.__dataclass_fields__ if field != "passed_over"]
-    frame = pd.DataFrame(rows, columns=columns)
+    columns = [column for column in Photo("", "").row() if column != "passed_over"]
+    frame = pd.DataFrame(rows, columns=columns).astype(COLUMNS)
     return frame.sort_values(["identity", "file"], kind="stable").reset_index(drop=True)
 
 
@@ -183,8 +188,8 @@ def read_photos(path: Path) -> pd.DataFrame:
     for name in NAMES:
         frame[name] = frame[name].str.removeprefix("'")
     whole_numbers = {column: "Int64" for column in ("subject", "photo") if column in frame}
-    boxes = ["left", "top", "right", "bottom"]
-    frame[boxes] = frame[boxes].apply(pd.to_numeric)
+    numbers = [column for column in COLUMNS if column in frame]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric)
     return frame.astype(whole_numbers)
 
 
@@ -203,14 +208,18 @@ def identities_of(faces: pd.DataFrame, subjects: pd.DataFrame) -> pd.Series:
 
 
 def cut_faces(photos: pd.DataFrame, root: Path, crop: dict, faces: np.ndarray) -> None:
-    """Fill `faces` (N, size, size, 3) with the crops of N rows of subjects.csv or enrolment.csv.
+    """Fill `faces` (N, height, width, 3) with the crops of N rows of subjects.csv or enrolment.csv.
 
-    Raises InputError for a photo that is no longer the one that was sampled.
+    Raises InputError with the file's name for a photo that is no longer the one that was sampled, and for one that
+    the crop cannot be cut from.
     """
-    rows = photos[["file", "sha256", "left", "top", "right", "bottom"]].itertuples(index=False)
-    for index, (file, digest, *box) in enumerate(tqdm(rows, total=len(photos), desc="crop", mininterval=1)):
-        picture = sampled_photo(root / file, digest)
-        faces[index] = cut(picture, tuple(box), crop)
+    for index, row in enumerate(tqdm(photos.itertuples(), total=len(photos), desc="crop", mininterval=1)):
+        path = root / row.file
+        picture = sampled_photo(path, row.sha256)
+        try:
+            faces[index] = cut(picture, from_row(row._asdict()), crop)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
 
 def sampled_photo(path: Path, digest: str) -> Image.Image:

@@ -56,9 +56,9 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, steps, pct_start=0.2)
     bar = tqdm(range(epochs), desc=progress, disable=progress is None, mininterval=1)
     for epoch in bar:
-        loss, hits, size = 0.0, 0, _size(faces.shape[1], epoch / epochs)
+        loss, hits, shape = 0.0, 0, _shape(faces.shape[1:3], epoch / epochs)
         for chosen in _batches(len(faces), rng):
-            batch = (torch.from_numpy(augment(faces[chosen], size, rng)) - middle) / spread
+            batch = (torch.from_numpy(augment(faces[chosen], shape, rng)) - middle) / spread
             batch = batch.to(device, memory_format=torch.channels_last)
             batch_loss, batch_hits = _step(network, batch, truths[chosen].to(device), optimiser)
             schedule.step()
@@ -91,14 +91,14 @@ def _batches(count: int, rng: np.random.Generator) -> list[np.ndarray]:
     return np.array_split(rng.permutation(count), -(-count // BATCH))
 
 
-def _size(full: int, done: float) -> int:
-    """Side of the training faces once this share of the epochs is done."""
+def _shape(full: tuple[int, int], done: float) -> tuple[int, int]:
+    """Height and width of the training faces once this share of the epochs is done."""
     share = next(share for until, share in GROWTH if done < until)
-    return max(32, 32 * round(full * share / 32))
+    return tuple(max(32, 32 * round(side * share / 32)) for side in full)
 
 
-def augment(faces: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Second crops of (N, H, W, 3) uint8 faces under another light: (N, 3, size, size) float32 grey levels.
+def augment(faces: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Second crops of (N, H, W, 3) uint8 faces under another light: (N, 3, *shape) float32 grey levels.
 
     What the study does to a face, at random: the detector finds its own box in a stored crop. Besides, half of
     the faces are mirrored, and contrast, brightness, colour and noise vary.
@@ -106,7 +106,7 @@ def augment(faces: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
     count, height, width, _ = faces.shape
     inwards = np.maximum(rng.uniform(-EDGE, EDGE, (count, 4)), 0)  # boxes beyond the crop are clamped to it
     boxes = inwards * (width, height, -width, -height) + (0, 0, width, height)
-    pictures = np.stack([_resized(face, size, box) for face, box in zip(faces, boxes, strict=True)])
+    pictures = np.stack([_resized(face, shape, box) for face, box in zip(faces, boxes, strict=True)])
     pictures = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
     mirrored = rng.random(count) < 0.5
     pictures[mirrored] = pictures[mirrored, ..., ::-1]
@@ -115,10 +115,10 @@ def augment(faces: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
         return rng.uniform(low, high, (count, channels, 1, 1)).astype(np.float32)
 
     contrast, light = uniform(0.85, 1.15, 1), uniform(-15, 15, 1) + uniform(-6, 6, 3)
-    noise = rng.standard_normal((count, 1, size, size), np.float32) * uniform(0, 6, 1)
+    noise = rng.standard_normal((count, 1, *shape), np.float32) * uniform(0, 6, 1)
     return pictures * contrast + (128 * (1 - contrast) + light) + noise
 
 
-def _resized(face: np.ndarray, size: int, box: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(face).resize((size, size), Image.Resampling.BILINEAR, box=tuple(box))
+def _resized(face: np.ndarray, shape: tuple[int, int], box: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(face).resize(shape[::-1], Image.Resampling.BILINEAR, box=tuple(box))
     return np.asarray(picture)

@@ -52,7 +52,7 @@ def shared_path(setting: Setting, precision: str, name: str) -> Crafter:
 
     def walk(begin: Path, eps: int, steps: int, path: Path) -> Path:
         faces = open_faces(setting.faces)
-        with writing_faces(path, len(faces), faces.shape[1]) as crafted:
+        with writing_faces(path, len(faces), faces.shape[1:3]) as crafted:
             args = (attack, faces, open_faces(begin), setting.labels, eps, steps, crafted, setting.batch, CPU)
             craft.walk(recogniser, *args)
         return path
@@ -130,7 +130,7 @@ def prepare(model: Mapping, batch: int, directory: Path) -> Setting:
     network = load_recogniser(facts, weights, None)
     means, classes = templates(network, faces, people, batch, CPU)
     save_tensors(gallery, {"templates": means}, classes=classes)
-    with writing_faces(clean, count, model["size"]) as file:
+    with writing_faces(clean, count, (model["size"],) * 2) as file:
         file[:] = faces[:count]
     return Setting(facts, weights, gallery, clean, np.arange(count), batch, directory)
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from cloakbench.architectures import build
+from cloakbench.detectors import Detection, to_row
 from cloakbench.files import write_text
 from cloakbench.images import encode
 from cloakbench.models import save_tensors
@@ -67,8 +68,7 @@ def make_inputs(directory: Path, count: int) -> None:
     (directory / "face.jpg").write_bytes(encode(face, JPEG))
     identities = [f"id{index % IDENTITIES:04d}" for index in range(count)]
     drawn = pd.DataFrame({"subject": range(count), "photo": 0, "identity": identities, "file": "face.jpg"})
-    box = {"left": 0.0, "top": 0.0, "right": float(SIDE), "bottom": float(SIDE), "confidence": 1.0}
-    drawn = drawn.assign(sha256=sha256(directory / "face.jpg"), **box)
+    drawn = drawn.assign(sha256=sha256(directory / "face.jpg"), **to_row(Detection(0.0, 0.0, SIDE, SIDE, 1.0)))
     write_text(directory / "subjects.csv", drawn.assign(passed_over="").to_csv(index=False))
     write_text(directory / "enrolment.csv", drawn.drop(columns=["subject", "photo"]).to_csv(index=False))
     torch.manual_seed(0)
