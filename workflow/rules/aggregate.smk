@@ -38,8 +38,10 @@ rule aggregate:
         missed=config["detection"]["missed"],
         settings=made_with("aggregate"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py --ranks {params.folder:q} --matrix {params.matrix:q} --top-k {params.top_k} "
-        "--missed {params.missed} --output {output.psr:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
+        "--ranks {params.folder:q} --matrix {params.matrix:q} --top-k {params.top_k} "
+        "--missed {params.missed} --output {output.psr:q} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 rule table:
@@ -65,5 +67,7 @@ rule table:
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("table"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py --psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
-        "--output-md {output.md:q} --output-tex {output.tex:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py "
+        "--psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
+        "--output-md {output.md:q} --output-tex {output.tex:q} "
+        "--settings {params.settings:q} --log {log:q}"

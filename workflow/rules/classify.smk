@@ -27,7 +27,8 @@ rule classify:
         gallery=gallery_option,
         settings=made_with("classify"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py --subjects {input.subjects:q} --stored {input.stored:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py "
+        "--subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
         "{params.compute} --settings {params.settings:q} --log {log:q}"
@@ -50,4 +51,6 @@ if PARTS:
             code=code_version("gather.py"),
             settings=made_with("gather"),
         shell:
-            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py --parts {input.parts:q} --output {output.ranks:q} --settings {params.settings:q} --log {log:q}"
+            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py "
+            "--parts {input.parts:q} --output {output.ranks:q} "
+            "--settings {params.settings:q} --log {log:q}"

@@ -30,9 +30,11 @@ rule path:
         part=part_option,
         settings=made_with("path"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 rule craft:
@@ -62,6 +64,8 @@ rule craft:
         part=part_option,
         settings=made_with("craft"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py --subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"

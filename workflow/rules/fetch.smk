@@ -19,7 +19,8 @@ rule fetch:
         code=code_version("fetch.py"),
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/fetch.py --url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/fetch.py "
+        "--url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
         "--log {log:q}"
 
 

@@ -44,6 +44,8 @@ rule gate:
         gallery=gallery_option,
         settings=made_with("gate"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py --name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py "
+        "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
-        "{resources.crafted} --output {output.gate:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "{resources.crafted} --output {output.gate:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"

@@ -23,5 +23,7 @@ rule provenance:
         scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
         settings=made_with("provenance"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py --study {params.folder:q} --config {params.config:q} "
-        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py "
+        "--study {params.folder:q} --config {params.config:q} "
+        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} "
+        "--settings {params.settings:q} --log {log:q}"

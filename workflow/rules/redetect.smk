@@ -19,5 +19,7 @@ rule redetect:
         code=code_version("redetect.py"),
         settings=made_with("redetect"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py --stored {input.stored:q} --manifest {input.manifest:q} "
-        "--output {output.redetected:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py "
+        "--stored {input.stored:q} --manifest {input.manifest:q} "
+        "--output {output.redetected:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"

@@ -31,8 +31,10 @@ rule curves:
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("curves"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py --psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
-        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py "
+        "--psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
+        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 rule examples:
@@ -58,4 +60,5 @@ rule examples:
         settings=made_with("examples"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows {params.rows:q} "
-        "--about {params.about:q} --output {output.png:q} --settings {params.settings:q} --log {log:q}"
+        "--about {params.about:q} --output {output.png:q} "
+        "--settings {params.settings:q} --log {log:q}"

@@ -29,9 +29,11 @@ rule sample:
         seed=config["seed"],
         settings=made_with("sample"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py --root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py "
+        "--root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} --min-classes {resources.largest_k} --seed {params.seed} "
-        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 rule crop:
@@ -52,8 +54,10 @@ rule crop:
         part=part_option,
         settings=made_with("crop"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py --photos {input.photos:q} --root {params.folder:q} --crop {params.crop:q} "
-        "{params.part} --output {output.faces:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py "
+        "--photos {input.photos:q} --root {params.folder:q} --crop {params.crop:q} "
+        "{params.part} --output {output.faces:q} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 use rule crop as crop_enrolled with:

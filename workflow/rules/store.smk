@@ -17,8 +17,10 @@ rule store:
         part=part_option,
         settings=made_with("store"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/store.py --subjects {input.subjects:q} --faces {input.faces:q} "
-        "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/store.py "
+        "--subjects {input.subjects:q} --faces {input.faces:q} "
+        "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 # every cell's pictures are a result: one that is deleted is made again

@@ -24,8 +24,10 @@ rule train:
         seed=config["seed"],
         settings=made_with("train"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py --photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
-        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py "
+        "--photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
+        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} "
+        "--settings {params.settings:q} --log {log:q}"
 
 
 rule convert:
@@ -53,5 +55,7 @@ rule convert:
         classes=class_list,
         settings=made_with("convert"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py --checkpoint {params.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} --settings {params.settings:q} --log {log:q}"
+        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py "
+        "--checkpoint {params.checkpoint:q} --model {params.model:q} "
+        "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} "
+        "--settings {params.settings:q} --log {log:q}"

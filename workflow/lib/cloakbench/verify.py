@@ -23,9 +23,10 @@ from cloakbench.settings import contradictions
 def differences(study: Path, published: Path) -> Iterator[str]:
     """A line for everything that is not as it should be; none where the study holds.
 
-    Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures against their manifests; psr.csv derived
-    anew from the ranks, table1.* from psr.csv, and comparison.* from it and the `published` table; the photographs,
-    where there is still the folder that they were drawn from, against subjects.csv and enrolment.csv.
+    Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures
+    against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, and comparison.* from it and
+    the `published` table; the photographs, where there is still the folder that they were drawn from, against
+    subjects.csv and enrolment.csv.
     """
     yield from faults(study, thorough=True)
     try:
