@@ -26,7 +26,7 @@ def main(options):
         device = devices.use(options.device, options.threads, options.precision)
         source = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
         attacks = [attack(**entry) for entry in options.attacks]
-        cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device)
+        cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device, recogniser)
         print(f"crafting on {options.name}: {cost}")
     facts = {"model": options.name, "faces": len(labels), "clean_top1": measured, "clean_top1_bgr": exchanged}
     write_text(options.output, json.dumps(facts) + "\n")

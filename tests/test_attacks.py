@@ -121,6 +121,28 @@ def test_lower_precision_crafts_nearly_the_same(recogniser, faces, labels):
     assert 0 < moved.max() <= 8 and 0.8 < (fine == rough).mean() < 1
 
 
+@pytest.mark.parametrize(
+    "seconds, said",
+    [(43.8, "; bf16 takes 13.3 times as long as fp32 on this cpu: set compute.precision: fp32"), (1.6, "")],
+)
+def test_the_estimate_says_that_bf16_is_slower(recogniser, faces, monkeypatch, seconds, said):
+    coarse = Recogniser(copy.deepcopy(recogniser.network), [127.5] * 3, [128.0] * 3, torch.bfloat16)
+    taken = {torch.float32: 3.3, torch.bfloat16: seconds}
+    monkeypatch.setattr(craft, "seconds_a_gradient", lambda network, *_: taken[network.dtype])
+    bim = [attacks.attack(**CONFIG["attacks"]["bim"])]
+    cost = craft.estimate(coarse, bim, [4], 6, faces, torch.device("cpu"), recogniser)
+    assert cost.partition("of faces")[2] == said and cost.startswith("30 gradients, about ")
+    assert "fp32" not in craft.estimate(recogniser, bim, [4], 6, faces, torch.device("cpu"), recogniser)
+
+
+def test_a_gradient_is_timed_without_what_only_adds_to_it(recogniser, faces, monkeypatch):
+    """A job beside this one slows one of them down; a slow one is timed once."""
+    for clock, seconds in [([0, 0.5, 1, 1.25, 2, 2.5], 0.25), ([0, 21], 21)]:
+        ticks = iter(clock)
+        monkeypatch.setattr(craft.time, "perf_counter", lambda ticks=ticks: next(ticks))
+        assert craft.seconds_a_gradient(recogniser, faces, torch.device("cpu")) == seconds / len(faces)
+
+
 def test_bim_costs_no_look_at_the_clean_face(labels):
     y = torch.tensor(labels)
     assert torch.equal(attacks.attack(**CONFIG["attacks"]["bim"]).aims(None, None, y), y)

@@ -13,7 +13,12 @@ import torch
 from tqdm import tqdm
 
 from cloakbench.attacks import IterativeSign, input_gradient, iterations
+from cloakbench.devices import PRECISIONS
 from cloakbench.models import Recogniser, batches, to_faces, to_tensor
+
+TIMED = 3  # gradients of which the fastest counts: what else the machine does only ever adds
+LONG = 1.0  # seconds after which no further one is timed
+SLOWER = 1.2  # times as long; less may be chance
 
 
 def walk(
@@ -65,22 +70,40 @@ def estimate(
     count: int,
     faces: np.ndarray,
     device: torch.device,
+    fp32: Recogniser,
 ) -> str:
-    """What crafting `count` faces costs, from the time that a batch of (B, size, size, 3) `faces` takes here."""
+    """What crafting `count` faces costs, from the time that a batch of (B, size, size, 3) `faces` takes here.
+
+    fp32: the same recogniser in fp32. Where `recogniser` computes in less and takes longer, the line ends with that.
+    """
     total = count * sum(gradients(attack, budgets) for attack in attacks)
-    seconds = total * seconds_a_gradient(recogniser, faces, device)
+    own = seconds_a_gradient(recogniser, faces, device)
+    seconds = total * own
     disk = 2 * count * len(attacks) * len(budgets) * faces[0].nbytes  # each cell and its state on the shared path
     duration = timedelta(seconds=math.ceil(seconds))
-    return f"{total:,} gradients, about {duration} in one job on {device.type}, {disk / 1e6:,.0f} MB of faces"
+    cost = f"{total:,} gradients, about {duration} in one job on {device.type}, {disk / 1e6:,.0f} MB of faces"
+    if recogniser.dtype == fp32.dtype:
+        return cost
+    times = own / seconds_a_gradient(fp32, faces, device)
+    precision = next(name for name, dtype in PRECISIONS.items() if dtype == recogniser.dtype)
+    return f"{cost}; {advice(precision, times, device)}" if times > SLOWER else cost
+
+
+def advice(precision: str, times: float, device: torch.device) -> str:
+    """What to do about a precision in which a gradient takes `times` as long as in fp32."""
+    return f"{precision} takes {times:.1f} times as long as fp32 on this {device.type}: set compute.precision: fp32"
 
 
 def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device) -> float:
     """Seconds that the gradient of one of (B, size, size, 3) faces takes when B are computed at once."""
     x, classes = to_tensor(faces, device), torch.zeros(len(faces), dtype=torch.int64, device=device)
     input_gradient(recogniser, x, classes).cpu()  # the first one allocates and chooses kernels
-    started = time.perf_counter()
-    input_gradient(recogniser, x, classes).cpu()
-    return (time.perf_counter() - started) / len(faces)
+    taken: list[float] = []
+    while len(taken) < TIMED and sum(taken) < LONG:
+        started = time.perf_counter()
+        input_gradient(recogniser, x, classes).cpu()
+        taken.append(time.perf_counter() - started)
+    return min(taken) / len(faces)
 
 
 def own_steps(attack: IterativeSign, eps: int) -> int:
