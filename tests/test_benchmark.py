@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cloakbench import craft, devices
 from cloakbench.benchmarks import crafters, crafting, jobs, memory, opponents, overhead, page, sampling, startup
 from cloakbench.errors import InputError
 from conftest import ROOT, job_counts, snakemake
@@ -37,6 +38,7 @@ def test_budgets_together_need_the_gradients_of_the_paper():
 def crafted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crafting, "BUDGETS", [1, 2, 4])
+        patch.setattr(crafting, "bf16_times", lambda setting: 1.0)  # a small network's timing is chance
         return crafting.measure(MODEL, 2, 2, tmp_path_factory.mktemp("craft"))
 
 
@@ -46,6 +48,23 @@ def test_everybody_crafts_the_same_faces(crafted):
     same = crafted.groupby("crafter")["as_ours"].min()
     assert same["cloakbench fp32"] == 1 and same[list(opponents.OPPONENTS)].min() > 0.9
     assert crafted.set_index("crafter")["as_ours"]["bare loop"].max() < 0.9  # it changes no face
+
+
+def test_bf16_is_left_out_where_it_is_slower_and_the_page_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(crafting, "BUDGETS", [1])
+    monkeypatch.setattr(crafting, "installed", dict)
+    monkeypatch.setattr(craft, "seconds_a_gradient", lambda network, *_: 11.4 if network.dtype == torch.bfloat16 else 1)
+    rows = crafting.measure(MODEL, 1, 2, tmp_path)
+    assert set(rows["crafter"]) == {"cloakbench fp32", "bare loop"} and set(rows["bf16_times"]) == {11.4}
+    assert "bf16" not in page.markdown(page.crafting(rows)) and page.crafting(rows)["x bf16"].isna().all()
+    said = page.in_bf16(page.precision(rows))
+    assert said.startswith(f"Crafted on {devices.name(torch.device('cpu'))}; ")
+    assert "in bf16 took 11.4 times as long as in fp32, so nothing was crafted in bf16." in said
+
+
+def test_the_page_names_the_instruction_set_that_crafted(crafted):
+    said = page.in_bf16(page.precision(crafted))
+    assert torch.backends.cpu.get_cpu_capability() in said and "nothing" not in said
 
 
 def test_a_missing_library_has_a_row_that_says_so(monkeypatch, crafted):

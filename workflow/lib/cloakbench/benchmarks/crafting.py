@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cloakbench import attacks, craft
+from cloakbench import attacks, craft, devices
 from cloakbench.attacks import iterations
 from cloakbench.benchmarks.crafters import (
     BIM,
+    CPU,
     FLOOR_GRADIENTS,
     Crafter,
     Setting,
@@ -28,32 +29,44 @@ from cloakbench.benchmarks.crafters import (
     user_network,
 )
 from cloakbench.benchmarks.opponents import installed
+from cloakbench.files import open_faces
 from cloakbench.models import Recogniser, to_tensor
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
-PRECISIONS = ["fp32", "bf16"]
 COLUMNS = ["crafter", "repetition", "eps", "gradients", "seconds", "cpu_seconds", "recognised", "faces", "as_ours"]
 
 
 def measure(model: Mapping, repetitions: int, batch: int, directory: Path) -> pd.DataFrame:
-    """A row a crafter, repetition and budget (COLUMNS) of crafting some faces.
+    """A row a crafter, repetition and budget (COLUMNS, and the last two below) of crafting some faces.
 
-    gradients: evaluations a face; as_ours: share of bytes that equal the cell crafted here in fp32.
+    gradients: evaluations a face; as_ours: share of bytes that equal the cell crafted here in fp32; device: what
+    computed; bf16_times: how many times as long as in fp32 a gradient takes in bf16. Above craft.SLOWER nothing is
+    crafted in bf16.
     model: `arch`, `size`, `faces` (how many), `mean`, `std`, and `weights`, a converted checkpoint or None for seeded
     random ones.
     """
     setting = prepare(model, batch, directory)
+    times = bf16_times(setting)
+    precisions = ["fp32"] if times > craft.SLOWER else ["fp32", "bf16"]
     judge, rows = setting.recogniser(), []
     for repetition in range(repetitions):
-        crafters = everybody(setting, repetition)
+        crafters = everybody(setting, repetition, precisions)
         for turn, eps in enumerate(BUDGETS):
             rows += taking_turns(crafters, turn + repetition, eps, repetition, setting, judge)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).assign(device=devices.name(CPU), bf16_times=times)
 
 
-def everybody(setting: Setting, repetition: int) -> dict[str, Crafter]:
+def bf16_times(setting: Setting) -> float:
+    """How many times as long as in fp32 the gradient of a batch takes in bf16: .5 where the processor has units for
+    it, 11 where it has to emulate them (FaceNet with AMX and with AVX2)."""
+    faces = open_faces(setting.faces)[: setting.batch]
+    fp32, bf16 = (craft.seconds_a_gradient(setting.recogniser(name), faces, CPU) for name in ("fp32", "bf16"))
+    return bf16 / fp32
+
+
+def everybody(setting: Setting, repetition: int, precisions: Sequence[str]) -> dict[str, Crafter]:
     """All crafters by name, at the beginning of their grid."""
-    ours = {f"cloakbench {name}": shared_path(setting, name, f"{name}-{repetition}") for name in PRECISIONS}
+    ours = {f"cloakbench {name}": shared_path(setting, name, f"{name}-{repetition}") for name in precisions}
     libraries = {name: alone(bim, user_network(setting), setting) for name, bim in installed().items()}
     return {**ours, **libraries, "bare loop": bare_loop(setting)}
 

@@ -14,12 +14,12 @@ import torch
 from cloakbench.benchmarks import memory, startup
 from cloakbench.benchmarks.opponents import OPPONENTS
 
-OURS = "cloakbench fp32"
+OURS, BF16 = "cloakbench fp32", "cloakbench bf16"
 PACKAGES = ["torch", "snakemake", *OPPONENTS]
 
 
 def crafting(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a crafter, and one that says so for a library that is not installed.
+    """A row a crafter, and one that says so for a library that is not installed; none for bf16 where it was slower.
 
     Ratios are how many times the seconds of cloakbench's fp32 (bf16) the grid takes. Their range is over turns: of
     the seconds a gradient in one turn, times the gradients of the whole grid.
@@ -31,7 +31,7 @@ def crafting(rows: pd.DataFrame) -> pd.DataFrame:
     table["x fp32, wall"] = total["seconds"] / total["seconds"][OURS]
     table["x fp32"] = total["cpu_seconds"] / total["cpu_seconds"][OURS]
     table[["min", "median", "max"]] = _range_over_turns(rows, total["gradients"])
-    table["x bf16"] = total["cpu_seconds"] / total["cpu_seconds"]["cloakbench bf16"]
+    table["x bf16"] = total["cpu_seconds"] / total["cpu_seconds"].get(BF16, float("nan"))
     table["PSR, %"] = 100 - 100 * crafters["recognised"].sum() / crafters["faces"].sum()
     smallest = rows[rows["eps"] == rows["eps"].min()].groupby("crafter", sort=False)
     table["bytes as fp32, %"] = 100 * smallest["as_ours"].mean()
@@ -55,6 +55,11 @@ def floor(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([rate]).assign(share=lambda table: 100 * table[OURS] / table["bare loop"])
 
 
+def precision(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row: where a network was crafted on, and how many times as long as in fp32 a gradient took in bf16."""
+    return rows[["device", "bf16_times"]].drop_duplicates().assign(bf16_crafted=(rows["crafter"] == BF16).any())
+
+
 def overhead(rows: pd.DataFrame) -> pd.DataFrame:
     """The measurements with their ratios: to the one process, by the clock and in CPU seconds, and to what the jobs'
     own CPU seconds would take on cores that are never idle."""
@@ -75,11 +80,14 @@ def tables(directory: Path, networks: Mapping[str, Mapping]) -> dict[str, pd.Dat
     for network in networks:
         rows = pd.read_csv(directory / f"craft_{network}.csv")
         found |= {f"table_craft_{network}": crafting(rows), f"table_floor_{network}": floor(rows)}
+        found |= {f"table_precision_{network}": precision(rows)}
     found |= {f"table_{name}": table(pd.read_csv(directory / f"{name}.csv")) for name, table in TABLES.items()}
     return found | {"table_sampling": pd.read_csv(directory / "sampling.csv")}
 
 
 def markdown(table: pd.DataFrame) -> str:
+    """A column without any value is left out: `x bf16` where nothing was crafted in bf16."""
+    table = table.dropna(axis="columns", how="all")
     present = table.astype(object).where(table.notna(), "not installed")
     return present.to_markdown(index=False, floatfmt=".2f")
 
@@ -92,12 +100,20 @@ def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
         parts += [
             CRAFTING.format(network=network, weights=weights, faces=facts["faces"], arch=facts["arch"], **about),
             markdown(found[f"table_craft_{network}"]),
+            in_bf16(found[f"table_precision_{network}"]),
             FLOOR,
             markdown(found[f"table_floor_{network}"]),
         ]
     for name, text in TEXTS.items():
         parts += [text.format(**about), markdown(found[f"table_{name}"])]
     return "\n\n".join(parts) + "\n"
+
+
+def in_bf16(table: pd.DataFrame) -> str:
+    """What the page says of bf16 on one network, from the row of `precision`."""
+    row = table.iloc[0]
+    line = f"Crafted on {row['device']}; a gradient in bf16 took {row['bf16_times']:.1f} times as long as in fp32"
+    return f"{line}." if row["bf16_crafted"] else f"{line}, so nothing was crafted in bf16."
 
 
 def _machine(about: Mapping) -> str:
