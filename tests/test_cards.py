@@ -1,4 +1,4 @@
-"""Jobs of one machine spread over its GPUs; tested with the cards' names alone, no GPU is needed."""
+"""Jobs of one machine spread over its GPUs, and what is asked of a GPU; with names and pretended ones only."""
 
 from __future__ import annotations
 
@@ -8,9 +8,25 @@ import sys
 from collections import Counter
 
 import pytest
+import torch
 
+from cloakbench import devices
 from cloakbench.cards import visible_cards
-from conftest import ROOT, snakemake
+from cloakbench.errors import InputError
+from conftest import ROOT, checkout_copy, snakemake
+
+WARNED = """
+import torch
+from cloakbench import command, devices
+
+def main(options):
+    devices.use("cuda", 1)
+    torch.zeros(2).put_(torch.tensor([0, 0]), torch.ones(2))  # the last one wins, whichever that is
+
+torch.cuda.is_available, torch.cuda.get_device_name = lambda: True, lambda device: "pretended"
+devices._least_used_card = lambda: torch.device("cuda", 0)
+command.run(main, command.parser("job"))
+"""
 
 JOB = """
 import sys
@@ -67,6 +83,55 @@ def test_a_card_is_the_same_whatever_its_position(job):
 )
 def test_visible_cards(count, visible, names):
     assert visible_cards(count, visible) == names
+
+
+PRETENDED = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """torch finds a GPU, one that computes no bf16; nothing can be computed on it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(devices, "_least_used_card", lambda: PRETENDED)
+    fills = torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = fills
+
+
+def test_a_gpu_is_asked_for_the_same_bytes_each_time(gpu):
+    devices.use("cpu", 1)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert devices.use("auto", 1) == PRETENDED
+    assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def test_an_operation_without_a_fixed_order_is_in_the_log(tmp_path):
+    log = tmp_path / "job.log"
+    run = subprocess.run(
+        [sys.executable, "-c", WARNED, "--log", log], capture_output=True, text=True, cwd=ROOT / "workflow/lib"
+    )
+    assert run.returncode == 0, run.stderr
+    assert "put_ does not have a deterministic implementation" in log.read_text()
+
+
+def test_bf16_is_refused_where_the_gpu_does_not_compute_it(gpu, monkeypatch):
+    with pytest.raises(InputError, match=r"precision: bf16, but Tesla T4 does not compute it; accepted: fp32, tf32"):
+        devices.use("auto", 1, "bf16")
+    assert devices.use("cpu", 1, "bf16") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert devices.use("cuda", 1, "bf16") == PRETENDED
+
+
+def test_jobs_ask_cublas_for_one_order(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    root = checkout_copy(tmp_path / "cloakbench")
+    with (root / "Snakefile").open("a") as snakefile:
+        snakefile.write("\nprint('cublas', os.environ['CUBLAS_WORKSPACE_CONFIG'])\n")
+    run = snakemake(tmp_path, "-n", root=root)
+    assert "cublas :4096:8" in run.stdout + run.stderr, run.stderr
 
 
 SHARED = ["--resources", "gpu=6", "gpu_mem_mb=24000"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from cloakbench.enrol import templates
 from cloakbench.errors import InputError
 from cloakbench.gate import check, clean_top1
 from cloakbench.models import Recogniser, load_tensors, save_tensors, to_tensor
-from cloakbench.seals import seal
+from cloakbench.seals import read_seal, seal
 
 CPU = torch.device("cpu")
 
@@ -94,3 +96,14 @@ def test_cuda_without_a_gpu_is_refused():
     with pytest.raises(InputError, match="device: cuda, but torch finds no GPU"):
         devices.use("cuda", 1)
     assert devices.use("auto", 1) == CPU
+
+
+def test_seals_say_what_computed(tmp_path):
+    """Two processors round alike only with the same vector instructions, two libraries only in the same version."""
+    devices.use("cpu", 1)
+    path = tmp_path / "file"
+    path.touch()
+    seal(path)
+    facts = read_seal(path)["facts"]
+    assert facts["device"] == f"cpu, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    assert (facts["torch"], facts["numpy"]) == (torch.__version__, np.__version__)

@@ -15,6 +15,7 @@ PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONP
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
 # A gradient asks for hundreds of MB and gives them back; kept for the next one, they need not be cleared page by page.
 os.environ.setdefault("GLIBC_TUNABLES", f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**32}")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
