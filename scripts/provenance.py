@@ -11,6 +11,8 @@ def main(options):
     from cloakbench.provenance import provenance
 
     facts = provenance(options.study, options.config, options.about, options.code)
+    for line in facts["mixed"]:
+        print(f"{options.study}: {line}; each may round otherwise, to have one throughout delete it and run again")
     write_text(options.output, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 

@@ -6,10 +6,12 @@ import difflib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 import torch
 from torch import nn
 
+from cloakbench import seals
 from cloakbench.errors import InputError
 
 TIMM = "timm/"
@@ -106,12 +108,14 @@ def _timm_name(arch: str) -> str:
 def _timm(name: str, outputs: int | None) -> nn.Module:
     import timm
 
+    seals.note(timm=timm.__version__)
     return timm.create_model(name, num_classes=outputs or 0)
 
 
 def _inception_resnet_v1(outputs: int | None) -> nn.Module:
     from facenet_pytorch import InceptionResnetV1
 
+    seals.note(**{"facenet-pytorch": version("facenet-pytorch")})
     return InceptionResnetV1(classify=outputs is not None, num_classes=outputs)
 
 
@@ -119,6 +123,7 @@ def _resnet50(outputs: int | None) -> nn.Module:
     """torchvision's ResNet-50 as Caffe had it; without the two changes the weights load and mean nothing."""
     from torchvision.models import resnet50
 
+    seals.note(torchvision=version("torchvision"))
     network = resnet50(num_classes=outputs or 1)
     network.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
     for stage in (network.layer2, network.layer3, network.layer4):

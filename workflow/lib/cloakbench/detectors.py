@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+
+from cloakbench import seals
 
 Point = tuple[float, float]
 BOX = ("left", "top", "right", "bottom", "confidence")
@@ -102,6 +105,7 @@ class Detector:
     def __init__(self, device: torch.device):
         from facenet_pytorch import MTCNN  # slow to import, so only where a detector is made
 
+        seals.note(**{"facenet-pytorch": version("facenet-pytorch"), "torchvision": version("torchvision")})
         self.mtcnn = MTCNN(device=device)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[Detection | None]:

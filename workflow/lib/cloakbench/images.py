@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cloakbench import seals
 from cloakbench.errors import InputError
 
 MAX_PIXELS = 100_000_000  # a 100 megapixel photograph is 300 MB once decoded
@@ -29,6 +31,7 @@ def read_photo(path: Path | str) -> Image.Image:
     Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits.
     Raises InputError for a file that is not an image of FORMATS, is cut off, or holds more than MAX_PIXELS pixels.
     """
+    seals.note(pillow=PIL.__version__)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
@@ -62,6 +65,7 @@ SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 def encode(face: np.ndarray, storage: Mapping) -> bytes:
     """A (H, W, 3) uint8 face as the bytes of a file. storage: `format` jpeg (`quality`, `subsampling`) or png."""
+    seals.note(pillow=PIL.__version__)
     picture, file = Image.fromarray(face), io.BytesIO()
     if storage.get("resize"):
         width, height = picture.size  # of an upright face too the proportions stay

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from cloakbench.settings import contradictions
 
 TABLES = ["psr.csv", "table1.csv", "table1.md", "table1.tex", "comparison.csv", "claims.csv", "comparison.md"]
 
+# whose versions the seals name: how they round, draw, resize, compress and build networks is in the bytes
+LIBRARIES = ["torch", "numpy", "pillow", "facenet-pytorch", "timm", "torchvision"]
+
 
 def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, str]) -> dict[str, Any]:
     """config: the study's; about: what its tables say of it; code: script name to the hash of all code it uses.
@@ -35,23 +38,37 @@ def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, 
         raise InputError(contradiction)
     hashes = {path.relative_to(study).as_posix(): digest for path, digest in sorted(files.items())}
     weights = sorted((study / "weights").glob("*.safetensors"))
+    facts = [read_seal(path)["facts"] for path in files if path.exists()]
+    computed_on, computed_with = counted(facts, "device"), {name: counted(facts, name) for name in LIBRARIES}
     return {
         "config": dict(config),
         "about": dict(about),
         "code": dict(code),
         "versions": {"python": sys.version.split()[0], **_versions()},
         "hardware": _hardware(),
-        "devices": devices(files),
+        "devices": computed_on,
+        "computed_with": computed_with,
+        "mixed": list(mixed({"device": computed_on, **computed_with})),
         "weights": {path.stem: {"converted": sha256(path), **_origin(path)} for path in weights if path in files},
         "photos": {name: hashes[name] for name in ("subjects.csv", "enrolment.csv") if name in hashes},
         "files": hashes,
     }
 
 
-def devices(files: Iterable[Path]) -> dict[str, int]:
-    """How many of the files each device has computed, as their seals say."""
-    facts = (read_seal(path)["facts"] for path in files if path.exists())
-    return dict(sorted(Counter(fact["device"] for fact in facts if "device" in fact).items()))
+def counted(facts: Iterable[Mapping[str, Any]], name: str) -> dict[str, int]:
+    """How many files each device, or each version of a library, has computed. facts: of their seals."""
+    return dict(sorted(Counter(fact[name] for fact in facts if name in fact).items()))
+
+
+def mixed(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A line for everything of which more than one device or version has computed files: each may round otherwise.
+
+    counts: by "device" or a library's name, what `counted` gives.
+    """
+    for name, found in counts.items():
+        if len(found) > 1:
+            each = " and ".join(f"{value} ({files} file{'s' * (files > 1)})" for value, files in found.items())
+            yield f"computed with more than one {name}: {each}"
 
 
 def _versions() -> dict[str, str]:
@@ -60,7 +77,13 @@ def _versions() -> dict[str, str]:
 
 def _hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count(), "gpus": gpus}
+    return {
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "gpus": gpus,
+    }
 
 
 def _origin(path: Path) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""What a study's provenance says of what computed its files."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cloakbench import devices, images, seals
+from cloakbench.architectures import build
+from cloakbench.detectors import Detector
+from cloakbench.files import write_text
+from cloakbench.provenance import LIBRARIES, provenance
+from conftest import ROOT
+
+
+@pytest.fixture
+def noted(monkeypatch) -> dict:
+    """What this process says of itself, as a job that has just begun."""
+    monkeypatch.setattr(seals, "_read", {})
+    monkeypatch.setattr(seals, "_facts", {})
+    return seals._facts
+
+
+@pytest.fixture
+def study(tmp_path, noted):
+    """A table made from three files, one of which an older torch computed on an older processor."""
+    for name, instructions, number in [("a", "AVX2", "2.14.0"), ("b", "AVX512", "2.15.0"), ("c", "AVX512", "2.15.0")]:
+        seals.note(device=f"cpu, x86_64, {instructions}", torch=number, pillow="13.0.0")
+        write_text(tmp_path / name, name)
+    noted.clear()
+    for name in "abc":
+        seals.intact(tmp_path / name)
+    write_text(tmp_path / "psr.csv", "")
+    return tmp_path
+
+
+def test_devices_and_versions_are_counted(study):
+    found = provenance(study, {}, {}, {})
+    assert found["devices"] == {"cpu, x86_64, AVX2": 1, "cpu, x86_64, AVX512": 2}
+    assert found["computed_with"]["torch"] == {"2.14.0": 1, "2.15.0": 2}
+    assert found["computed_with"]["pillow"] == {"13.0.0": 3} and found["computed_with"]["timm"] == {}
+    assert found["hardware"]["instructions"] == torch.backends.cpu.get_cpu_capability()
+
+
+def test_more_than_one_version_is_said(study, monkeypatch, capsys):
+    output = study / "provenance.json"
+    options = ["--study", study, "--config", "{}", "--about", "{}", "--code", "{}", "--output", output]
+    monkeypatch.setattr(sys, "argv", ["provenance.py", *map(str, options)])
+    runpy.run_path(str(ROOT / "scripts/provenance.py"), run_name="__main__")
+    processors, versions = capsys.readouterr().out.splitlines()
+    each = "computed with more than one torch: 2.14.0 (1 file) and 2.15.0 (2 files)"
+    assert versions.startswith(f"{study}: {each}; each may round otherwise") and "AVX2 (1 file)" in processors
+    assert each in json.loads(output.read_text())["mixed"]
+
+
+def test_one_version_throughout_is_not_worth_a_line(tmp_path, noted):
+    seals.note(device="cpu, x86_64, AVX2", torch="2.15.0")
+    write_text(tmp_path / "psr.csv", "")
+    assert provenance(tmp_path, {}, {}, {})["mixed"] == []
+
+
+def test_every_library_that_is_counted_is_noted_where_it_is_used(tmp_path, noted):
+    assert not noted
+    face = np.zeros((8, 8, 3), dtype=np.uint8)
+    (tmp_path / "face.png").write_bytes(images.encode(face, {"format": "png"}))
+    assert dict(noted) == {"pillow": version("pillow")}
+    noted.clear()
+    Image.fromarray(face).save(tmp_path / "photo.png")
+    images.read_photo(tmp_path / "photo.png")
+    assert dict(noted) == {"pillow": version("pillow")}
+    noted.clear()
+    build("timm/resnet10t", None)
+    assert dict(noted) == {"timm": version("timm")}
+    build("resnet50", None)
+    Detector(devices.use("cpu", 1))
+    images.read_photo(tmp_path / "photo.png")
+    assert set(noted) == {"device", *LIBRARIES}
