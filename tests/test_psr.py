@@ -18,13 +18,13 @@ from cloakbench.seals import seal
 MATRIX = {"source": ["a", "NA"], "attack": ["bim"], "eps": [8, 4], "storage": ["jpeg75"], "target": ["a", "b"]}
 
 
-def one_cell(cell, ranks_, photos=1) -> pd.DataFrame:
+def one_cell(cell, ranks_, photos=1, classes=64) -> pd.DataFrame:
     rows = [
-        (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None)
+        (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None, 0.0, classes)
         for i, rank in enumerate(ranks_)
     ]
-    types = {column: "Int64" for column in COLUMNS[:-1] if column not in KEYS} | {"eps": "Int64"}
-    return pd.DataFrame(rows, columns=COLUMNS[:-1]).astype(types).assign(outside=0.0)
+    types = {column: "Int64" for column in COLUMNS if column not in {*KEYS, "outside"}} | {"eps": "Int64"}
+    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
 
 
 @pytest.fixture
@@ -65,6 +65,39 @@ def test_several_photos_of_a_subject_do_not_narrow_the_interval():
     once = protection(one_cell(("a", "bim", 4, "j", "b"), [0, 9] * 10), [1]).iloc[0]
     thrice = protection(one_cell(("a", "bim", 4, "j", "b"), [0, 0, 0, 9, 9, 9] * 10, photos=3), [1]).iloc[0]
     assert (thrice.psr_low, thrice.psr_high) == (once.psr_low, once.psr_high) and thrice.n == 3 * once.n
+    assert once.subjects == thrice.subjects == 20
+
+
+def test_a_cell_of_which_every_face_is_dropped_keeps_its_row():
+    cells_ = [("a", "clean", 0), ("a", "bim", 4), ("a", "bim", 8)]
+    some, none = [0, None, 9, 9], [None] * 4
+    frame = pd.concat([one_cell((*cell, "j", "b"), none if cell[2] == 8 else some) for cell in cells_])
+    psr = protection(frame, [1, 5], "drop").set_index(["attack", "eps", "top_k"])
+    assert len(psr) == 6
+    for k in (1, 5):
+        row = psr.loc["bim", 8, k]
+        assert (row["n"], row["subjects"], row["detected"], row["recognised"], row["n_clean"]) == (0, 0, 0, 0, 0)
+        assert row[["psr", "psr_low", "psr_high", "psr_detected", "psr_clean"]].isna().all()
+    assert psr["n"].dtype == psr["subjects"].dtype == int
+    assert psr.loc["bim", 4, 1][["n", "subjects"]].tolist() == [3, 3]  # the dropped subject is none of them
+
+
+def test_a_subject_counts_while_one_of_its_photos_does():
+    frame = one_cell(("a", "bim", 4, "j", "b"), [0, None, None, None], photos=2)
+    assert protection(frame, [1], "drop")[["n", "subjects"]].iloc[0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("k", [30, 31, 100])
+def test_a_k_at_which_everybody_is_recognised_is_refused(k):
+    frame = pd.concat(
+        [
+            one_cell(("a", "bim", 4, "j", "large"), [0, 9], classes=8631),
+            one_cell(("a", "bim", 4, "j", "small"), [0, 29], classes=30),
+        ]
+    )
+    with pytest.raises(InputError, match=f"top_k: {k}, but target small names 30 classes.* a k below 30"):
+        protection(frame, [1, k])
+    assert list(protection(frame, [1, 29])["recognised"]) == [1, 2, 1, 1]
 
 
 def test_whole_crop_ranks_count_although_no_face_was_found():
@@ -99,8 +132,13 @@ def test_damaged_ranks_never_become_a_table(study):
         protection(pd.concat([study, study.iloc[:1]]), [1])
     with pytest.raises(InputError, match="39 faces, not 40"):
         protection(study.iloc[1:], [1])
-    study.loc[0, ["rank", "detected"]] = [-1, 1]
-    with pytest.raises(InputError, match="impossible row"):
+    for column, value in (("rank", -1), ("rank", 64), ("classes", None), ("detected", 2)):
+        damaged = study.copy()
+        damaged.loc[damaged["detected"].idxmax(), column] = value
+        with pytest.raises(InputError, match="impossible row"):
+            protection(damaged, [1])
+    study.loc[study["source"] == "a", "classes"] = 65
+    with pytest.raises(InputError, match="target a with 65 and 64 classes"):
         protection(study, [1])
 
 
@@ -113,7 +151,12 @@ def test_ranks_files_are_checked_as_they_are_read(study, tmp_path):
         seal(path)
     pd.testing.assert_frame_equal(read_cells(tmp_path, MATRIX), study, check_dtype=False)
     damaged = tmp_path / "a" / "bim" / "eps4" / "jpeg75" / "b.csv"
-    for text in ("", "subject\n1", damaged.read_text()[:300], damaged.with_name("a.csv").read_text()):
+    for text in (
+        "",
+        "subject\n1",
+        damaged.read_text().rpartition(",jpeg75")[0],
+        damaged.with_name("a.csv").read_text(),
+    ):
         damaged.write_text(text)
         with pytest.raises(InputError, match=r"eps4/jpeg75/b\.csv: changed since it was written"):
             read_cells(tmp_path, MATRIX)

@@ -143,7 +143,9 @@ def test_psr_follows_from_the_ranks_files(toy):
     for row in psr.itertuples():
         file = f"ranks/{row.source}/{row.attack}/eps{row.eps}/{row.storage}/{row.target}.csv"
         faces = pd.read_csv(study / file)
-        assert list(faces) == ["subject", "photo", *CELLS, "detected", "rank", "label", "predicted", "outside"]
+        columns = ["detected", "rank", "label", "predicted", "outside", "classes"]
+        assert list(faces) == ["subject", "photo", *CELLS, *columns]
+        assert (faces["classes"] == 8).all() and row.subjects == 3
         recognised = sum(1 for rank in faces["rank"] if rank < row.top_k)
         assert (row.n, row.detected, row.recognised) == (3, faces["detected"].sum(), recognised)
         assert row.psr == pytest.approx(100 - 100 / 3 * recognised)

@@ -12,9 +12,9 @@ from cloakbench.errors import InputError
 from cloakbench.files import read_table
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
-COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside"]
+COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside", "classes"]
 TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | dict.fromkeys(
-    ["subject", "photo", "eps", "detected", "rank", "label", "predicted"], "Int64"
+    ["subject", "photo", "eps", "detected", "rank", "label", "predicted", "classes"], "Int64"
 )
 TYPES["outside"] = float  # percent
 

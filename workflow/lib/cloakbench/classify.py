@@ -28,7 +28,7 @@ def classify(
     batch: int,
     device: torch.device,
 ) -> pd.DataFrame:
-    """One row a face: subject, photo, detected, rank, label, predicted, outside.
+    """One row a face: subject, photo, detected, rank, label, predicted, outside, classes (how many the target names).
 
     outside: share of what the target sees, in percent, that lies outside the stored picture and is black.
     The target sees nothing, and these are empty, where no face was found, unless `missed` is whole_crop: then it sees
@@ -40,6 +40,7 @@ def classify(
         label=labels,
         predicted=pd.array([pd.NA] * len(redetected), dtype="Int64"),
         outside=np.nan,
+        classes=len(recogniser.classes),
     )
     for start in tqdm(range(0, len(redetected), batch), desc="classify", unit="batch", mininterval=1):
         part = redetected.iloc[start : start + batch]

@@ -21,22 +21,30 @@ def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protect
     Further columns: psr_detected is the PSR over the faces found again; psr_clean the PSR over the n_clean faces
     that the target names correctly at the same k when they are not attacked (empty without a clean cell).
     Intervals are Wilson's at 95 %, in percent; with several photos a subject the subject is the unit: they are as
-    wide as if each subject had given one photo.
+    wide as if each subject had given one photo. `subjects` is their number.
+    A cell of which nothing is left, as dropping the missed can do, has its row: n = 0 and no percentages.
+    Raises InputError for ranks that are damaged, and for a k at which a target would recognise everybody.
     """
     _refuse_damage(ranks)
-    faces = ranks[ranks["detected"] == 1] if missed == "drop" else ranks
+    _refuse_large_k(ranks, top_k)
     clean = ranks[ranks["attack"] == "clean"].set_index(["source", "storage", "target", *FACE])["rank"]
-    keys = pd.MultiIndex.from_frame(faces[["source", "storage", "target", *FACE]])
-    faces = faces.assign(clean_rank=clean.reindex(keys).to_numpy())
-    cells = faces.groupby(CELL, sort=False)
+    keys = pd.MultiIndex.from_frame(ranks[["source", "storage", "target", *FACE]])
+    faces = ranks.assign(clean_rank=clean.reindex(keys).to_numpy())
+    cells = [(cell, _counted(group, missed)) for cell, group in faces.groupby(CELL, sort=False)]
     return pd.DataFrame([dict(zip(CELL, cell, strict=True)) | _rates(group, k) for cell, group in cells for k in top_k])
+
+
+def _counted(faces: pd.DataFrame, missed: str) -> pd.DataFrame:
+    """The faces of a cell that make its N: filtered here, within the cell, so that no cell gets lost."""
+    return faces[faces["detected"] == 1] if missed == "drop" else faces
 
 
 def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
     recognised = (faces["rank"] < k).fillna(False).astype(bool)
     detected = faces["detected"] == 1
     named_clean = (faces["clean_rank"] < k).fillna(False).astype(bool)
-    low, high = _wilson(percent(recognised), faces["subject"].nunique())
+    subjects = faces["subject"].nunique()
+    low, high = _wilson(percent(recognised), subjects)
     return {
         "top_k": k,
         "n": len(faces),
@@ -48,6 +56,7 @@ def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
         "psr_detected": percent(recognised[detected]),
         "n_clean": int(named_clean.sum()),
         "psr_clean": percent(recognised[named_clean]),
+        "subjects": subjects,
     }
 
 
@@ -57,6 +66,8 @@ def percent(recognised: pd.Series) -> float:
 
 
 def _wilson(psr: float, subjects: int) -> tuple[float, float]:
+    if not subjects:
+        return float("nan"), float("nan")
     low, high = proportion_confint(psr / 100 * subjects, subjects, method="wilson")
     return 100 * low, 100 * high
 
@@ -74,7 +85,26 @@ def _refuse_damage(ranks: pd.DataFrame) -> None:
             f"ranks: cell {dict(zip(CELL, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}"
         )
     odd = ranks[
-        (ranks["rank"] < 0) | ~ranks["detected"].isin([0, 1]) | (ranks["rank"].isna() & (ranks["detected"] == 1))
+        (ranks["rank"] < 0)
+        | (ranks["rank"] >= ranks["classes"])
+        | ranks["classes"].isna()
+        | ~ranks["detected"].isin([0, 1])
+        | (ranks["rank"].isna() & (ranks["detected"] == 1))
     ]
     if len(odd):
         raise InputError(f"ranks: impossible row {odd.iloc[0].to_dict()}")
+    counts = ranks.groupby("target", sort=False)["classes"].unique()
+    mixed = counts[counts.map(len) > 1]
+    if len(mixed):
+        raise InputError(f"ranks: target {mixed.index[0]} with {' and '.join(map(str, mixed.iloc[0]))} classes")
+
+
+def _refuse_large_k(ranks: pd.DataFrame, top_k: Sequence[int]) -> None:
+    """Among k classes and fewer everybody is within the first k: that says nothing of a cloak."""
+    k = max(top_k)
+    for target, classes in ranks.groupby("target", sort=False)["classes"].first().items():
+        if k >= classes:
+            raise InputError(
+                f"top_k: {k}, but target {target} names {classes} classes, so that everybody would be recognised; "
+                f"accepted: a k below {classes}, or a target that names more"
+            )
