@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cloakbench.cells import COLUMNS
 from cloakbench.claims import CLAIMS, EVALUATED, Claim, evaluate
 from cloakbench.comparison import (
     CELL,
@@ -24,6 +25,7 @@ from cloakbench.comparison import (
 )
 from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
+from cloakbench.psr import protection
 
 TABLE = Path(__file__).parents[1] / "workflow" / "reference" / "table1.csv"
 IMPOSSIBLE = ("senet50", "illc", 32, "facenet", 25)
@@ -52,15 +54,16 @@ def study(psr, n: int = 100, storage: str = "jpeg75") -> pd.DataFrame:
             n,
             n,
             psr(source, attack, eps, target, k) if callable(psr) else psr,
+            n,
         )
         for source, attack, eps, target, k in product(*(GRID[key] for key in CELL))
     ]
-    columns = ["source", "attack", "eps", "storage", "target", "top_k", "n", "detected", "psr"]
+    columns = ["source", "attack", "eps", "storage", "target", "top_k", "n", "detected", "psr", "subjects"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def as_study(published: pd.DataFrame, n: int = 100) -> pd.DataFrame:
-    return published.drop(columns="flag").assign(storage="jpeg75", n=n, detected=n)
+    return published.drop(columns="flag").assign(storage="jpeg75", n=n, detected=n, subjects=n)
 
 
 def at(table: pd.DataFrame, *cell: object) -> pd.Series:
@@ -167,6 +170,25 @@ def test_few_faces_make_a_wide_interval(published):
     assert few["low"] < many["low"] and few["high"] > many["high"]
 
 
+def test_photos_of_one_subject_are_no_independent_trials(published):
+    """Five photos a subject: against a table without noise of its own the interval is sqrt(5) wider than faces say."""
+    cell = ("facenet", "bim", 8, "senet50", 1)
+    one = published[at(published, *cell)]
+    faces = pd.DataFrame(
+        [(i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 64) for i, rank in enumerate([0, 9] * 250)],
+        columns=COLUMNS,
+    )
+    psr = protection(faces, [1])
+    assert psr[["n", "subjects", "psr"]].iloc[0].tolist() == [500, 100, 50]
+    by_subject, by_face = (compare(table, one, 10**9).iloc[0] for table in (psr, psr.assign(subjects=psr["n"])))
+    widths = [row["high"] - row["low"] for row in (by_subject, by_face)]
+    assert widths[0] / widths[1] == pytest.approx(5**0.5, rel=0.02)
+    assert (by_subject["verdict"], by_face["verdict"]) == ("agrees", "lower")  # 50 % where 58 % were published
+    claims = [Claim("c", "t.", "s", at_least(55))]
+    beyond = [evaluate(claims, table)["beyond_noise"].item() for table in (psr, psr.assign(subjects=psr["n"]))]
+    assert beyond == [0, 1]
+
+
 def test_a_suspect_cell_gets_no_other_verdict(published):
     table = compare(altered(as_study(published), IMPOSSIBLE, 90), published)
     row = table[at(table, *IMPOSSIBLE)].iloc[0]
@@ -188,7 +210,7 @@ def test_storages_are_compared_apart_and_strangers_left_out(published):
 
 def test_cells_without_a_face_are_not_measured(published):
     empty = as_study(published)
-    empty.loc[empty["eps"] == 128, ["n", "psr"]] = [0, np.nan]
+    empty.loc[empty["eps"] == 128, ["n", "subjects", "psr"]] = [0, 0, np.nan]
     assert len(compare(empty, published)) == 450
     assert missing(empty, published) == ["jpeg75: eps 128"]
 
@@ -478,7 +500,7 @@ def test_the_page_of_a_study_with_nothing_in_common_is_written(published):
 def test_tables_that_are_not_psr_tables_are_refused(published):
     good = as_study(published)
     bad = {
-        "no column n": good.drop(columns="n"),
+        "no column subjects": good.drop(columns="subjects"),
         "two rows for source facenet": pd.concat([good, good.iloc[:1]]),
         "outside 0..100": altered(good, IMPOSSIBLE, 101),
         "psr: .*high": good.astype({"psr": object}).replace({"psr": {2.0: "high"}}),

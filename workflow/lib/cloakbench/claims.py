@@ -194,8 +194,8 @@ CLAIMS: tuple[Claim, ...] = (
 def evaluate(claims: Iterable[Claim], psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
     """What a PSR table says to each statement, one row a storage and claim.
 
-    `psr` is a study's table or the published one; `n` faces stand behind each cell of a table without that
-    column. Cells outside the paper's grid are left aside. `cells` counts the cells or pairs tested,
+    `psr` is a study's table or the published one; `n` subjects stand behind each cell of a table without the
+    column `subjects`. Cells outside the paper's grid are left aside. `cells` counts the cells or pairs tested,
     `violations` those that say otherwise, `beyond_noise` the violations that are significant at 95 %: a score
     test of two proportions, or of one against a bound, corrected by Benjamini and Hochberg over the cells of
     the claim (of 450 pairs, some would fail by chance alone). In claims about the largest PSR, top-1 stands

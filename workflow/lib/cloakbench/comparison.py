@@ -7,7 +7,8 @@ a `flag`, and no verdict but "suspect", by two rules:
   is recognised among any larger number of them;
 - falls with eps: its PSR is below that of a smaller budget, all else equal. This can be chance.
 
-The table does not say how many faces stand behind a cell; it has steps of 1 %, so N = 100 is assumed.
+The table does not say how many faces stand behind a cell; it has steps of 1 %, so N = 100 is assumed. Of a study it is
+the subjects that count: several photos of one are no independent trials.
 """
 
 from __future__ import annotations
@@ -53,18 +54,19 @@ def compare(psr: pd.DataFrame, published: pd.DataFrame, published_n: int = PAPER
     """Published and measured PSR of every cell that both have, in the published order, one row a storage.
 
     `difference` is measured - published in points; `low` and `high` bound it at 95 % (Newcombe's hybrid score
-    interval of two independent proportions, `published_n` faces assumed behind each published cell).
+    interval of two independent proportions: of the measured cell's `subjects`, and of `published_n` faces that are
+    assumed behind each published one).
     `verdict`: "agrees" where the interval holds 0, else "higher" or "lower" (the measured PSR is), "suspect"
     where the published cell is flagged. Each interval stands alone: of many cells up to 5 % miss 0 by chance,
     and the cells of one study share their faces, so they do so together.
     Raises InputError for tables without the columns, with a cell twice, or with a PSR outside 0..100.
     """
-    measured = _measured(_checked(psr, [*KEYS, "n", "psr"], "psr"))
+    measured = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))
     published = _checked_published(published)
-    cells = _in_grid(measured, published).rename(columns={"psr": "measured"})[[*KEYS, "n", "measured"]]
+    cells = _in_grid(measured, published).rename(columns={"psr": "measured"})[[*KEYS, "subjects", "measured"]]
     both = published.rename(columns={"psr": "published"}).merge(cells, on=CELL, how="inner", sort=False)
     both["difference"] = both["measured"] - both["published"]
-    both["low"], both["high"] = _newcombe(both["measured"], both["n"], both["published"], published_n)
+    both["low"], both["high"] = _newcombe(both["measured"], both["subjects"], both["published"], published_n)
     rules = [both["flag"] != "", both["low"] > 0, both["high"] < 0]
     both["verdict"] = np.select(rules, ["suspect", "higher", "lower"], "agrees")
     return both[COMPARED]
@@ -77,7 +79,7 @@ def covers(psr: pd.DataFrame, published: pd.DataFrame) -> bool:
 
 def missing(psr: pd.DataFrame, published: pd.DataFrame) -> list[str]:
     """What the study lacks of the published grid, one line each: whole values first, then single cells."""
-    measured = _measured(_checked(psr, [*KEYS, "n", "psr"], "psr"))
+    measured = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))
     published = _checked_published(published)
     measured = _in_grid(measured, published)
     if measured.empty:
@@ -106,11 +108,11 @@ def _lacking(cells: pd.DataFrame, published: pd.DataFrame, storage: str) -> list
 
 
 def in_paper_grid(psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
-    """The measured cells of the paper's grid, with `n` and `storage` where the table has none, and `box` (white:
-    source and target are one model, black: they differ). Raises InputError as `compare` does."""
+    """The measured cells of the paper's grid, with `subjects` (n) and `storage` where the table has none, and `box`
+    (white: source and target are one model, black: they differ). Raises InputError as `compare` does."""
     psr = psr if "storage" in psr else psr.assign(storage="")
-    psr = psr if "n" in psr else psr.assign(n=n)
-    cells = _measured(_checked(psr, [*KEYS, "n", "psr"], "psr"))[[*KEYS, "n", "psr"]]
+    psr = psr if "subjects" in psr else psr.assign(subjects=n)
+    cells = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))[[*KEYS, "subjects", "psr"]]
     cells = select(cells, GRID).reset_index(drop=True)
     return cells.assign(box=np.where(cells["source"] == cells["target"], "white", "black"))
 
@@ -125,7 +127,7 @@ def select(cells: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 Tests = Callable[[pd.DataFrame], pd.DataFrame]
 """From cells to what a statement says of them: rows of `high, high_n, low, low_n, strict`, meaning that the
-PSR `high` of `high_n` faces is at least (strict: above) `low` of `low_n`; a fixed bound has infinite n."""
+PSR `high` of `high_n` subjects is at least (strict: above) `low` of `low_n`; a fixed bound has infinite n."""
 
 
 def at_least(bound: float, **where: object) -> Tests:
@@ -133,7 +135,7 @@ def at_least(bound: float, **where: object) -> Tests:
 
     def tests(cells: pd.DataFrame) -> pd.DataFrame:
         chosen = select(cells, where)
-        return chosen.assign(high=chosen["psr"], high_n=chosen["n"], low=bound, low_n=np.inf, strict=False)
+        return chosen.assign(high=chosen["psr"], high_n=chosen["subjects"], low=bound, low_n=np.inf, strict=False)
 
     return tests
 
@@ -143,7 +145,7 @@ def at_most(bound: float, *, strict: bool = False, **where: object) -> Tests:
 
     def tests(cells: pd.DataFrame) -> pd.DataFrame:
         chosen = select(cells, where)
-        return chosen.assign(high=bound, high_n=np.inf, low=chosen["psr"], low_n=chosen["n"], strict=strict)
+        return chosen.assign(high=bound, high_n=np.inf, low=chosen["psr"], low_n=chosen["subjects"], strict=strict)
 
     return tests
 
@@ -157,7 +159,7 @@ def ordered(differing: Iterable[str], higher: Mapping, lower: Mapping, **where: 
         chosen = select(cells, where)
         pairs = select(chosen, higher).merge(select(chosen, lower), on=same, suffixes=("", "_low"))
         itself = (pairs[differing].to_numpy() == pairs[[f"{key}_low" for key in differing]].to_numpy()).all(axis=1)
-        names = {"psr": "high", "n": "high_n", "psr_low": "low", "n_low": "low_n"}
+        names = {"psr": "high", "subjects": "high_n", "psr_low": "low", "subjects_low": "low_n"}
         return pairs[~itself].rename(columns=names).assign(strict=False)
 
     return tests
@@ -165,12 +167,12 @@ def ordered(differing: Iterable[str], higher: Mapping, lower: Mapping, **where: 
 
 def rises(**where: object) -> Tests:
     """PSR is at least that of the next smaller budget."""
-    return _neighbours("eps", ("psr_before", "n_before", "psr", "n"), where)
+    return _neighbours("eps", ("psr_before", "subjects_before", "psr", "subjects"), where)
 
 
 def falls(**where: object) -> Tests:
     """PSR is at most that of the next smaller k."""
-    return _neighbours("top_k", ("psr", "n", "psr_before", "n_before"), where)
+    return _neighbours("top_k", ("psr", "subjects", "psr_before", "subjects_before"), where)
 
 
 def _neighbours(along: str, low_then_high: tuple[str, ...], where: Mapping) -> Tests:
@@ -178,7 +180,7 @@ def _neighbours(along: str, low_then_high: tuple[str, ...], where: Mapping) -> T
 
     def tests(cells: pd.DataFrame) -> pd.DataFrame:
         chosen = select(cells, where).sort_values(along)
-        before = chosen.groupby(same, sort=False)[["psr", "n"]].shift().add_suffix("_before")
+        before = chosen.groupby(same, sort=False)[["psr", "subjects"]].shift().add_suffix("_before")
         pairs = chosen.join(before).dropna(subset="psr_before")
         columns = dict(zip(low_then_high, ("low", "low_n", "high", "high_n"), strict=True))
         return pairs.rename(columns=columns).assign(strict=False)
@@ -209,7 +211,7 @@ def _in_grid(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def _measured(psr: pd.DataFrame) -> pd.DataFrame:
     """The cells behind which there is a face: with missed faces dropped, a cell can be left with none."""
-    return psr[(psr["n"] > 0) & psr["psr"].notna()]
+    return psr[(psr["subjects"] > 0) & psr["psr"].notna()]
 
 
 def _checked(table: pd.DataFrame, columns: list[str], name: str) -> pd.DataFrame:
@@ -218,7 +220,7 @@ def _checked(table: pd.DataFrame, columns: list[str], name: str) -> pd.DataFrame
     if absent:
         raise InputError(f"{name}: no column {', '.join(absent)}; it needs {', '.join(columns)}")
     try:
-        numbers = {key: pd.to_numeric(table[key]) for key in ("eps", "top_k", "psr", "n") if key in columns}
+        numbers = {key: pd.to_numeric(table[key]) for key in ("eps", "top_k", "psr", "subjects") if key in columns}
     except (ValueError, TypeError) as error:
         raise InputError(f"{name}: {error}") from None
     table = table.assign(**numbers)
