@@ -175,7 +175,10 @@ def test_photos_of_one_subject_are_no_independent_trials(published):
     cell = ("facenet", "bim", 8, "senet50", 1)
     one = published[at(published, *cell)]
     faces = pd.DataFrame(
-        [(i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 64) for i, rank in enumerate([0, 9] * 250)],
+        [
+            (i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 0.0, 64)
+            for i, rank in enumerate([0, 9] * 250)
+        ],
         columns=COLUMNS,
     )
     psr = protection(faces, [1])

@@ -74,7 +74,7 @@ def read_seal(path: Path) -> dict[str, dict]:
     """The seal of `path`. Raises InputError if there is none or it is damaged."""
     try:
         content = json.loads(seal_of(path).read_text(encoding="utf-8"))
-        content.setdefault("settings", {})  # of an earlier version
+        content = {"settings": {}} | content  # an earlier version noted none
         return {key: dict(content[key]) for key in ("files", "made_from", "settings", "facts")}
     except FileNotFoundError:
         raise InputError(
