@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 import yaml
 
@@ -10,6 +13,7 @@ from cloakbench.attacks import FAMILIES, GOALS
 from cloakbench.datasets import LOADERS
 from cloakbench.graphs import FORMS
 from cloakbench.images import SUBSAMPLING, SUFFIX
+from cloakbench.models import GALLERY_SCALE
 from cloakbench.small import SMALL
 from conftest import ROOT, TOY, job_counts, snakemake
 
@@ -59,6 +63,37 @@ WRONG = {
     "compute: {device: tpu}": ["compute.device", "cuda"],
     "compute: {chunks: 3}": ["compute.chunks: 3", "16 faces make 1 batches of 16", "at most 1 accepted"],
     "top_k: [0]": ["top_k[0]", "minimum"],
+    "top_k: [1, 64]": ["top_k: 64", "target facenet names 64 identities (dataset.identities)", "a k below 64"],
+    "dataset: {identities: 40}": ["top_k: 50", "names 40 identities"],
+    "storages: {jpeg75: {format: png, quality: 30}}": ["storages.jpeg75.quality: 30 would not be used", "remove it"],
+    "storages: {x: {format: png, subsampling: '4:4:4'}}": ["storages.x.subsampling: '4:4:4' would not be used"],
+    "dataset: {root: photos}": ["dataset.root: 'photos' would not be used", "loader synthetic renders its photos"],
+    "dataset: {split: train}": ["dataset.split: 'train' would not be used", "loader synthetic has no splits"],
+    "compute: {precision: tf32, device: cpu}": ["compute.precision: tf32 would not be used"],
+    "models: {facenet: {scale: 32}}": ["models.facenet.scale: 32 would not be used", "softmax"],
+    "models: {facenet: {scale: 0}}": ["models.facenet.scale", "0"],
+    **{
+        f"models: {{facenet: {{{key}: {value}}}}}": [f"models.facenet.{key}: '{value}' would not be used", "trained"]
+        for key, value in {"sha256": "0" * 64, "md5": "f" * 32, "member": "x", "classes": "x.txt"}.items()
+    },
+}
+GIVEN = "{arch: small_resnet, weights: given.pt, crop: tight160, mean: 127.5, std: 128"
+ONE = "matrix: {source: [mine], attack: [bim], eps: [2], target: [mine]}\nmodels: {mine: " + GIVEN
+PHOTOGRAPHS = {
+    "dataset: {loader: folder, root: photos, identities: 8}": ["dataset.identities: 8 would not be used", "folder"],
+    "dataset: {loader: lfw, root: photos, split: test}": ["dataset.split: 'test' would not be used", "lfw"],
+    f"{ONE}, head: softmax, classes: six.txt}}}}\ndataset: {{loader: folder, root: photos, enrol_min: 1}}": [
+        "dataset.enrol_min: 1 would not be used",
+        "there is no gallery and nothing is trained",
+    ],
+    f"{ONE}, head: softmax, classes: six.txt}}}}\ndataset: {{loader: folder, root: photos, enrol: 3}}": [
+        "dataset.enrol: 3 would not be used"
+    ],
+    f"{ONE}, head: gallery, classes: six.txt}}}}": ["models.mine.classes: 'six.txt' would not be used", "gallery"],
+    f"{ONE}, head: gallery, sha256: {'0' * 64}, md5: {'0' * 32}}}}}": ["models.mine.md5", "sha256 is checked"],
+    f"{ONE}, head: softmax, classes: six.txt}}}}": ["top_k: 50", "target mine names 6 identities (six.txt)", "below 6"],
+    f"{ONE}, head: softmax, classes: twice.txt}}}}": ["models.mine.classes: twice.txt, line 2: a is on line 1"],
+    f"{ONE}, head: softmax}}}}\ndataset: {{loader: vggface2, root: vggface2}}": ["names 2 identities", "identity_meta"],
 }
 
 
@@ -72,6 +107,88 @@ def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
     for part in WRONG[text]:
         assert part in message
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def given(tmp_path):
+    """What a config may name: photos, weights, class lists."""
+    for folder in ("photos", "vggface2"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "given.pt").touch()
+    (tmp_path / "six.txt").write_text("a\nb\nc\nd\ne\nf\n")
+    (tmp_path / "twice.txt").write_text("a\na\n")
+    people = "n1, A, 3, 1, f\nn2, B, 3, 1, m\nn3, C, 3, 0, m\n"
+    (tmp_path / "vggface2/identity_meta.csv").write_text(f"Class_ID, Name, Sample_Num, Flag, Gender\n{people}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", PHOTOGRAPHS)
+def test_what_a_study_of_photographs_would_not_use_is_refused(text, given):
+    (given / "wrong.yaml").write_text(text)
+    run = snakemake(given, "-n", "--configfile", given / "wrong.yaml")
+    assert run.returncode != 0
+    message = run.stderr.splitlines()[-1]
+    assert message.startswith("cloakbench: config: ")
+    for part in PHOTOGRAPHS[text]:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dataset: {loader: folder, root: photos}",  # config.yaml's identities are everybody's
+        "storages: {jpeg75: {format: png}}",  # and its quality
+        f"{ONE}, head: gallery, scale: 10}}}}\ndataset: {{enrol_min: 2}}",
+        # a source may name fewer: it is asked for its gradient
+        f"{ONE}, head: softmax, classes: six.txt}}}}".replace("target: [mine]", "target: [facenet]"),
+        f"{ONE}, head: softmax, classes: six.txt}}}}\ntop_k: [1, 5]",
+        f"{ONE}, head: softmax}}}}\ndataset: {{loader: vggface2, root: vggface2, split: train}}\ntop_k: [1]",
+    ],
+)
+def test_what_a_study_inherits_or_uses_is_accepted(text, given):
+    (given / "right.yaml").write_text(text)
+    accepted(given, given / "right.yaml")
+
+
+def accepted(directory, *files) -> dict:
+    """The config as the jobs get it. What cannot be had here (photos, URLs) does not matter to a dry run."""
+    run = snakemake(directory, "-n", "--configfile", *files)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+@pytest.mark.parametrize("name", ["lfw", "paper"])
+def test_shipped_studies_are_accepted(name, given):
+    (given / "here.yaml").write_text("dataset: {root: photos}")
+    for weights in ("facenet_vggface2", "edgeface_xs"):
+        (given / "weights").mkdir(exist_ok=True)
+        (given / f"weights/{weights}.safetensors").touch()
+    accepted(given, ROOT / f"workflow/studies/{name}.yaml", given / "here.yaml")
+
+
+def test_what_is_measured_beside_a_study_is_no_part_of_it(tmp_path):
+    """Neither its defaults nor its settings are in what provenance.json writes down."""
+    (tmp_path / "measured.yaml").write_text("benchmark: {repetitions: 3}")
+    arguments = ["-n", "--printshellcmds", "--configfile", tmp_path / "measured.yaml"]
+    run = snakemake(tmp_path, *arguments)
+    assert run.returncode == 0, run.stderr
+    (line,) = (line for line in run.stdout.splitlines() if "/provenance.py" in line)
+    words = shlex.split(line)
+    config = json.loads(words[words.index("--config") + 1])
+    assert "benchmark" not in config and config["study"] == "demo"
+    assert config["dataset"] == yaml.safe_load((ROOT / "config.yaml").read_text())["dataset"]
+    assert "--repetitions 3" in snakemake(tmp_path, *arguments, "--", "benchmark").stdout
+
+
+def test_two_cells_have_two_figures(tmp_path):
+    """Of sources a, a_b and storages b_c, c."""
+    model = "{arch: small_resnet, weights: trained, head: softmax, crop: tight160, mean: 127.5, std: 128}"
+    (tmp_path / "figures.yaml").write_text(
+        "matrix: {source: [a, a_b], attack: [bim], eps: [2], storage: [b_c, c], target: [a]}\n"
+        f"models: {{a: {model}, a_b: {model}}}\nstorages: {{b_c: {{format: png}}, c: {{format: jpeg}}}}\n"
+    )
+    run = snakemake(tmp_path, "-n", "--configfile", tmp_path / "figures.yaml")
+    assert run.returncode == 0 and job_counts(run.stdout)["curves"] == 4
 
 
 def test_a_key_that_is_there_twice_is_found_in_every_file(tmp_path):
@@ -108,6 +225,7 @@ def test_the_schema_and_the_registries_name_the_same_things():
     assert set(storage["format"]["enum"]) == set(SUFFIX)
     assert set(storage["subsampling"]["enum"]) == set(SUBSAMPLING)
     assert set(SCHEMA["properties"]["dataset"]["properties"]["loader"]["enum"]) <= set(LOADERS)
+    assert f"without the key {GALLERY_SCALE:g}" in model["scale"]["description"]
 
 
 def test_every_key_is_described():

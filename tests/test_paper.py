@@ -117,14 +117,14 @@ WRONG = {
         lambda study: study["models"]["facenet"].update(sha256=hashlib.sha256().hexdigest()),
         "not the file",
     ),
-    "another class list": (lambda study: study["models"]["facenet"].update(classes="list.txt"), "the class list 2"),
+    "another class list": (lambda study: study["models"]["facenet"].update(classes="list.txt"), "the class list 51"),
     "no class list": (lambda study: study["dataset"].update(loader="folder"), "models.facenet.classes: missing"),
 }
 
 
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_named_before_the_long_work(tmp_path, study, mistake):
-    (tmp_path / "list.txt").write_text("n000002\nn000003\n")
+    (tmp_path / "list.txt").write_text("\n".join(IDENTITIES[1:]))
     change, message = WRONG[mistake]
     change(study)
     done = run(tmp_path, study, "results/paper/weights/facenet.safetensors")

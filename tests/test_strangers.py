@@ -132,7 +132,7 @@ def test_the_checkout_may_lie_anywhere(tmp_path):
     """In a folder whose name a shell would take apart."""
     root = tmp_path / "my $(touch pwned) projects; 'here'"
     shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".*", "results", "logs", "__pycache__", "docs"))
-    (tmp_path / "small.yaml").write_text("dataset: {identities: 2}")
+    (tmp_path / "small.yaml").write_text("dataset: {identities: 2}\ntop_k: [1]")
     options = ["--cores", 1, "--configfile", tmp_path / "small.yaml", "--", "results/demo/photos"]
     run = snakemake(tmp_path / "work", *options, root=root)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -1,7 +1,6 @@
 # `snakemake --cores all benchmark`: how fast and how large, measured. No part of a study, and nothing is computed for it
 # while a study is parsed: what costs time is asked for by the jobs alone.
 BENCHMARK = "results/benchmark"
-MEASURED = config["benchmark"]
 NETWORKS = MEASURED["networks"]
 # one after another, for they time the whole machine; crafting takes turns within its job and needs no such care
 WHOLE_MACHINE = os.cpu_count()  # or as many as --cores grants

@@ -1,7 +1,6 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
 import ast
 import hashlib
-import sys
 from functools import cache
 
 ROOT = Path(workflow.basedir)
@@ -19,8 +18,6 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
-# the one part of the library that is imported while the workflow is parsed; it needs the standard library alone
-sys.path.insert(0, str(LIBRARY))
 from cloakbench.errors import InputError
 from cloakbench.inspection import faults
 from cloakbench.seals import read_seal, sha256

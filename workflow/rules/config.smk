@@ -2,11 +2,17 @@
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
 import yaml  # Snakemake's own
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
+
+# the parts of the library that are imported while the workflow is parsed need the standard library alone
+sys.path.insert(0, f"{workflow.basedir}/workflow/lib")
+from cloakbench.datasets import META, read_classes
+from cloakbench.errors import InputError
 
 
 def refuse(message):
@@ -72,6 +78,75 @@ def fill_and_check(config):
         if fault.validator == "additionalProperties":
             require(False, f"{where}: {message}", fault.schema["properties"])
         refuse(f"{where}: {message}; {fault.schema.get('description', '')}".rstrip("; "))
+
+
+def inherited(*path):
+    """What config.yaml, over which every study is laid, says there: None if nothing."""
+    value = SHIPPED
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def unused(config):
+    """Every setting that this study would not read: where it stands, and why."""
+    dataset, models = config["dataset"], config["models"]
+    used = {*config["matrix"]["source"], *config["matrix"]["target"]} & set(models)
+    if dataset["loader"] == "synthetic":
+        yield ("dataset", "root"), "loader synthetic renders its photos"
+    else:
+        yield ("dataset", "identities"), f"loader {dataset['loader']} renders none"
+    if dataset["loader"] != "vggface2":
+        yield ("dataset", "split"), f"loader {dataset['loader']} has no splits"
+    if not any(models[name]["head"] == "gallery" or models[name]["weights"] == "trained" for name in used):
+        for key in ("enrol", "enrol_min"):
+            yield ("dataset", key), "there is no gallery and nothing is trained"
+    for name in sorted(used):
+        gallery, trained = models[name]["head"] == "gallery", models[name]["weights"] == "trained"
+        if trained:
+            for key in ("sha256", "md5", "member", "classes"):
+                yield ("models", name, key), "weights trained come from no file"
+        if gallery:
+            yield ("models", name, "classes"), "a gallery names the identities that are enrolled"
+        else:
+            yield ("models", name, "scale"), "a softmax head has no cosines"
+        if "sha256" in models[name]:
+            yield ("models", name, "md5"), "sha256 is checked"
+    for name, stored in config["storages"].items():
+        if stored["format"] != "jpeg":
+            for key in ("quality", "subsampling"):
+                yield ("storages", name, key), f"{stored['format']} loses nothing"
+
+
+def check_unused(config):
+    """A setting that says one thing of a study that does another; config.yaml's own are everybody's."""
+    for path, reason in unused(config):
+        value = config
+        for key in path:
+            value = value.get(key)
+        if value is not None and value != inherited(*path):
+            refuse(f"{'.'.join(path)}: {value!r} would not be used, {reason}; remove it")
+    if config["compute"]["precision"] == "tf32" and config["compute"]["device"] == "cpu":
+        refuse(
+            "compute.precision: tf32 would not be used, device cpu has none; accepted: fp32, bf16, or another device"
+        )
+
+
+def fill_where_read(config):
+    """The defaults of what only some studies read."""
+    dataset = config["dataset"]
+    dataset.setdefault("enrol", 10)
+    if dataset["loader"] == "synthetic":
+        dataset.setdefault("identities", 64)
+    if dataset["loader"] == "vggface2":
+        dataset.setdefault("split", "train")
+    for stored in config["storages"].values():
+        if stored["format"] == "jpeg":
+            stored.setdefault("quality", 75)
+            stored.setdefault("subsampling", "4:2:0")
+    for model in config["models"].values():
+        if model["head"] == "gallery":
+            model.setdefault("scale", 32)
 
 
 CATALOGUES = {"source": "models", "target": "models", "attack": "attacks", "storage": "storages"}
@@ -145,6 +220,30 @@ def check_classes(key, model):
     require(dataset["split"] == "train", f"dataset.split: {key}: {unit}")
 
 
+def check_top_k(config):
+    """Refuse a k at which a target would recognise everybody, as far as its identities are known by now: a gallery may
+    turn out to have fewer, so `aggregate` looks again."""
+    k = max(config["top_k"])
+    for name in sorted(config["matrix"]["target"]):
+        count, where = identities_of(name, config)
+        everybody = f"top_k: {k}, but target {name} names {count} identities ({where}): everybody would be recognised"
+        require(count is None or k < count, f"{everybody}; accepted: a k below {count}, or a target that names more")
+
+
+def identities_of(name, config):
+    """How many identities a recogniser can name, at most, and what says so; None where only the photos tell."""
+    model, dataset = config["models"][name], config["dataset"]
+    if model["weights"] == "trained" or model["head"] == "gallery":
+        return dataset.get("identities") if dataset["loader"] == "synthetic" else None, "dataset.identities"
+    file = model.get("classes") or f"{dataset['root']}/{META}"
+    if not Path(file).is_file():  # then they are VGGFace2's folders
+        return None, file
+    try:
+        return len(read_classes(Path(file))), file
+    except InputError as error:
+        refuse(f"models.{name}.classes: {error}")
+
+
 def check_chunks(config):
     dataset, compute = config["dataset"], config["compute"]
     faces = dataset["subjects"] * dataset["photos"]
@@ -155,9 +254,14 @@ def check_chunks(config):
 
 for path in workflow.configfiles:
     check_keys(path)
+SHIPPED = yaml.safe_load(Path(workflow.basedir, "config.yaml").read_text())
 fill_and_check(config)
+MEASURED = config.pop("benchmark")  # no part of a study: it is in no job's params and not in provenance.json
+check_unused(config)
+fill_where_read(config)
 check(config)
 check_enrolment(config["dataset"])
+check_top_k(config)
 check_chunks(config)
 
 STUDY = f"results/{config['study']}"

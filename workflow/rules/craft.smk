@@ -23,7 +23,7 @@ rule path:
     params:
         compute=CRAFTING,
         code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
+        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
         gallery=gallery_option,
@@ -58,7 +58,7 @@ rule craft:
     params:
         compute=CRAFTING,
         code=code_version("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std"),
+        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         gallery=gallery_option,
         part=part_option,

@@ -14,8 +14,8 @@ rule sample:
     resources:
         gpu=GPU,
         gpu_mem_mb=GPU_MEMORY,
-        # not a param: another k draws nobody else
-        largest_k=max(config["top_k"]),
+        # not a param: another k draws nobody else; it is a target that has to name more
+        largest_k=max(config["top_k"]) if {*TRAINED, *GALLERIES} & {*MATRIX["target"]} else 0,
     params:
         compute=COMPUTE,
         code=code_version("sample.py"),

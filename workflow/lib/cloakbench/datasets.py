@@ -1,4 +1,7 @@
-"""Photographs by identity: who is in a data set, which photos there are, without opening one."""
+"""Photographs by identity: who is in a data set, which photos there are, without opening one.
+
+Standard library only, for the rule files.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import InputError
-from cloakbench.images import PHOTO_SUFFIXES
 
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 META = "identity_meta.csv"
 META_COLUMNS = ["Class_ID", "Name", "Sample_Num", "Flag", "Gender"]
 SPLITS = {"train": True, "test": False}  # name of the folder: its identities have Flag 1

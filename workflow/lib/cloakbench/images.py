@@ -17,7 +17,6 @@ from cloakbench.errors import InputError
 MAX_PIXELS = 100_000_000  # a 100 megapixel photograph is 300 MB once decoded
 # what cameras and converters write; Pillow's other readers start programs (EPS, Ghostscript) or are nobody's photos
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:

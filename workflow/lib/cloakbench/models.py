@@ -23,7 +23,7 @@ from cloakbench.errors import InputError
 from cloakbench.files import writing
 from cloakbench.seals import intact
 
-GALLERY_SCALE = 32.0  # logits = scale * cosine; only ranks and gradient signs depend on the logits
+GALLERY_SCALE = 32.0  # logits = scale * cosine: no rank depends on it, but the softmax that an attack climbs does
 
 
 class Recogniser(nn.Module):
@@ -43,6 +43,7 @@ class Recogniser(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("templates", None)
+        self.scale = GALLERY_SCALE
         self.classes: list[str] = []
         self.eval().requires_grad_(False)
 
@@ -54,7 +55,7 @@ class Recogniser(nn.Module):
         features = self.features(faces)
         if self.templates is None:
             return features
-        return GALLERY_SCALE * F.normalize(features) @ self.templates.T
+        return self.scale * F.normalize(features) @ self.templates.T
 
     def labels(self, identities: Iterable[str]) -> np.ndarray:
         """The class of each identity, (N,) int64. Raises InputError for one that the recogniser cannot name."""
@@ -102,7 +103,7 @@ def load_recogniser(
     device: torch.device | str = "cpu",
     precision: str = "fp32",
 ) -> Recogniser:
-    """The recogniser of a config entry (`arch`, `head`, `mean`, `std`) from its converted weights.
+    """The recogniser of a config entry (`arch`, `head`, `mean`, `std`, maybe `scale`) from its converted weights.
 
     gallery: templates and identities of a `head: gallery`; without one the network's outputs are the logits.
     precision: a key of devices.PRECISIONS; a network that brings its own graph computes in fp32 whatever it says.
@@ -117,6 +118,7 @@ def load_recogniser(
     if gallery is not None:
         tensors, gallery_facts = load_tensors(gallery)
         recogniser.templates, recogniser.classes = tensors["templates"], gallery_facts["classes"]
+        recogniser.scale = model.get("scale", GALLERY_SCALE)
     elif model["head"] == "softmax":
         recogniser.classes = facts.get("classes", [])
     return recogniser.to(device)
