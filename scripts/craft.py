@@ -7,13 +7,14 @@ from cloakbench import command
 
 
 def main(options):
-    from cloakbench import attacks, craft, devices
+    from cloakbench import attacks, craft, devices, seals
     from cloakbench.files import open_faces, writing_faces
     from cloakbench.models import load_recogniser
     from cloakbench.sample import attacked, read_photos
 
     device = devices.use(options.device, options.threads, options.precision)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
+    seals.note(gradients=craft.gradients_in(recogniser))
     labels = recogniser.labels(attacked(read_photos(options.subjects), options.part)["identity"])
     faces, start = open_faces(options.faces), open_faces(options.start)
     attack = attacks.attack(**options.attack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from cloakbench import attacks, craft
+from cloakbench import attacks, craft, devices
 from cloakbench.models import Recogniser, to_faces, to_tensor
 from conftest import ROOT
 
@@ -22,6 +23,19 @@ ATTACKS = CONFIG["attacks"] | {
     f"{goal}-{step}": {"family": "iterative_sign", "goal": goal, "step_size": step}
     for goal, step in itertools.product(attacks.GOALS, [1, 2, 3])
 }
+
+
+def test_gradients_are_what_was_computed_not_what_was_asked_for(recogniser, monkeypatch):
+    """A CPU and an older card have no tf32; a network with its own graph is in fp32 where bf16 is asked for."""
+    devices.use("cpu", 1, "tf32")
+    assert craft.gradients_in(recogniser) == "fp32"
+    assert craft.gradients_in(Recogniser(torch.nn.Flatten(), [0.0], [1.0], torch.bfloat16)) == "bf16"
+    on_a_card = SimpleNamespace(dtype=torch.float32, mean=SimpleNamespace(device=torch.device("cuda", 0)))
+    for capability, expected in (((7, 5), "fp32"), ((8, 0), "tf32"), ((9, 0), "tf32")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        assert craft.gradients_in(on_a_card) == expected
+    devices.use("cpu", 1)
+    assert craft.gradients_in(on_a_card) == "fp32"
 
 
 def slow_reference(model, faces, labels, eps, goal, alpha):

@@ -14,7 +14,6 @@ from cloakbench.claims import CLAIMS, EVALUATED, Claim, evaluate
 from cloakbench.comparison import (
     CELL,
     COMPARED,
-    GRID,
     at_least,
     at_most,
     compare,
@@ -25,6 +24,7 @@ from cloakbench.comparison import (
 )
 from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
+from cloakbench.grid import PAPER as GRID
 from cloakbench.psr import protection
 
 TABLE = Path(__file__).parents[1] / "workflow" / "reference" / "table1.csv"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from cloakbench import tables
-from cloakbench.plots import panels
+from cloakbench.plots import curves, panels
 
 ABOUT = {
     "study": "s_1",
@@ -58,9 +59,30 @@ def test_hostile_names_are_text_in_every_format(psr):
     assert "<script>" not in markdown and r"\<script\>\|\`a\`" in markdown and r"a\_b" in markdown
 
 
+@pytest.mark.parametrize("whole_row", [True, False])
+def test_a_cell_without_a_face_is_empty_everywhere(psr, whole_row):
+    """With missed faces dropped; a gap in the curve, and what is left of it is drawn."""
+    none = (psr["source"] == "z") & (psr["eps"] == 16) & (whole_row | (psr["target"] == "z"))
+    psr = psr.assign(psr=psr["psr"].mask(none), psr_low=psr["psr"].mask(none), psr_high=psr["psr"].mask(none))
+    table = tables.table1(psr)
+    assert len(table) == 10
+    lines = tables.to_csv(table).splitlines()
+    assert lines[3].startswith("z,bim,16,,,") and lines[3].endswith(",,," if whole_row else ",26.0,66.0")
+    markdown, latex = tables.to_markdown(table, ABOUT), tables.to_latex(table, ABOUT)
+    assert markdown.count(" -- |") == latex.count("& --") == (8 if whole_row else 4)
+    assert "nan |" not in markdown and "nan &" not in latex and " 14.0 |" in markdown
+    figure = curves(psr, "z", "jpeg75", ABOUT)
+    lines = [line for axis in figure.axes for line in axis.lines if line.get_label() in ("z", "a_b")]
+    assert {tuple(line.get_xdata()) for line in lines} == {(4, 16)}
+    assert sum(bool(np.isnan(line.get_ydata()[1])) for line in lines) == (8 if whole_row else 4)
+    assert all(np.isfinite(line.get_ydata()[0]) for line in lines)
+    figure.canvas.draw()
+
+
 def test_captions_say_what_a_reader_needs():
     text = tables.caption(ABOUT)
-    assert "Gradients in bf16" in text
+    assert "Gradients were asked for in bf16; provenance.json tells" in text  # a table sees no job
+    assert "Gradients" not in tables.caption(ABOUT | {"precision": "fp32"})
     for part in ("N = 5", "seed 3", "folder photos", "left out", "a_b: resnet50, weights w_1.pt, softmax head"):
         assert part in text
     assert "synthetic faces" in tables.title(ABOUT | {"loader": "synthetic"})

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cloakbench.grid import left_over
+from cloakbench.inspection import sealed
 from cloakbench.seals import seal
+from cloakbench.verify import differences
 from conftest import ROOT, TOY, checkout_copy, digests, job_counts, snakemake
 
 TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
@@ -119,7 +124,7 @@ def test_the_same_config_gives_the_same_bytes_in_any_number_of_chunks(toy, tmp_p
     run = snakemake(tmp_path, "--cores", 2, "--configfile", TOY, tmp_path / "chunks.yaml")
     assert run.returncode == 0, run.stdout + run.stderr
     scattered, whole = tmp_path / "results/toy", toy / "results/toy"
-    for pattern in ("*.csv", "table1.*", "ranks/**/[!.]*", "figures/[!.]*"):
+    for pattern in ("*.csv", "table1.*", "ranks/**/[!.]*", "figures/**/[!.]*.p*"):
         found = digests(scattered, pattern)
         assert found == digests(whole, pattern) and found
     parts = sorted(scattered.glob("crafted/facenet/bim/eps5/part?.npy"))
@@ -173,8 +178,50 @@ def test_provenance_hashes_what_is_there(toy):
     study = toy / "results/toy"
     facts = json.loads((study / "provenance.json").read_text())
     assert facts["config"]["study"] == "toy" and "torch" in facts["versions"]
+    assert facts["gradients"] == {"fp32": 16}  # path and craft
     assert facts["files"]["psr.csv"] == hashlib.sha256((study / "psr.csv").read_bytes()).hexdigest()
     assert "crafted/facenet/bim/eps2.npy" in facts["files"] and facts["weights"]["senet50"]["classes"] == 8
+
+
+def test_what_a_study_no_longer_makes_stops_nothing(toy, tmp_path):
+    """A source, an attack, a budget and a target are taken out, and a table that was made once is there; whatever
+    becomes of these files, the study is finished and verified without them."""
+    study = shutil.copytree(toy, tmp_path / "toy", symlinks=True) / "results/toy"
+    config = json.loads((study / "provenance.json").read_text())["config"]
+    assert [path for path in sealed(study) if left_over(config)(path.relative_to(study).as_posix())] == []
+    (tmp_path / "less.yaml").write_text(
+        "matrix: {source: [facenet], attack: [bim], eps: [2], target: [facenet]}\ntop_k: [1]"
+    )
+    (study / "comparison.md").write_text("of another psr.csv")
+    seal = {
+        "files": {".": hashlib.sha256(b"of another psr.csv").hexdigest()},
+        "made_from": {"psr.csv": "0"},
+        "facts": {},
+    }
+    (study / ".comparison.md.seal").write_text(json.dumps(seal))
+    (study / "stored/resnet50/bim/eps2/jpeg75/00000_00.jpg").unlink()
+    for name in (
+        "crafted/facenet/illc/eps2.npy",
+        "path/facenet/bim/eps5.npy",
+        "ranks/facenet/bim/eps2/jpeg75/senet50.csv",
+        "weights/senet50.safetensors",
+        "figures/psr/resnet50/jpeg75.png",
+    ):
+        (study / name).write_bytes(b"changed")
+    less = ["--configfile", TOY, tmp_path / "less.yaml"]
+    run = snakemake(tmp_path / "toy", "--cores", 2, *less)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert set(pd.read_csv(study / "psr.csv")["source"]) == {"facenet"}
+    facts = json.loads((study / "provenance.json").read_text())
+    assert [name for name in facts["files"] if left_over(facts["config"])(name)] == []
+    assert list(facts["weights"]) == ["facenet"] and facts["gradients"] == {"fp32": 2}
+    assert list(differences(study, ROOT / "workflow/reference/table1.csv")) == []
+    (study / "crafted/facenet/bim/eps2.npy").write_bytes(b"changed")  # what it does make is watched as ever
+    assert "eps2.npy: changed" in snakemake(tmp_path / "toy", "-n", *less).stderr
+
+
+def device() -> str:
+    return f"cpu, {platform.machine()}"
 
 
 def test_every_job_leaves_a_log(toy):

@@ -19,11 +19,12 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
 from cloakbench.errors import InputError
+from cloakbench.grid import covers_paper, left_over
 from cloakbench.inspection import faults
 from cloakbench.seals import read_seal, sha256
 
 if workflow.is_main_process:  # what a user starts, not its jobs
-    FAULTS = list(faults(Path(STUDY)))
+    FAULTS = list(faults(Path(STUDY), left_over=left_over(config)))
     if FAULTS:
         others = f" (and {len(FAULTS) - 1} more: cloakbench verify {STUDY})" if FAULTS[1:] else ""
         raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")

@@ -1,12 +1,6 @@
 # When a study covers the paper's grid, it is set beside the paper's Table 1.
 PUBLISHED = ROOT / "workflow/reference/table1.csv"
-PAPER = {
-    "source": {"facenet", "resnet50", "senet50"},
-    "attack": {"bim", "illc"},
-    "eps": {4, 8, 16, 32, 64, 128},
-    "target": {"facenet", "resnet50", "senet50"},
-}
-COMPARED = all(PAPER[key] <= set(MATRIX[key]) for key in PAPER) and {1, 5, 10, 25, 50} <= set(config["top_k"])
+COMPARED = covers_paper(config)
 
 
 rule compare:

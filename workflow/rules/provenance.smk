@@ -24,6 +24,7 @@ rule provenance:
         settings=made_with("provenance"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py "
-        "--study {params.folder:q} --config {params.config:q} "
+        "--study {params.folder:q} --tables {input.psr:q} {input.tables:q} {input.comparison:q} "
+        "--config {params.config:q} "
         "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} "
         "--settings {params.settings:q} --log {log:q}"

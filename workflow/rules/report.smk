@@ -1,6 +1,6 @@
 FIGURES = [
     f"{STUDY}/figures/examples.png",
-    *expand(f"{STUDY}/figures/psr_{{source}}_{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
+    *expand(f"{STUDY}/figures/psr/{{source}}/{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
 ]
 
 
@@ -16,14 +16,14 @@ rule curves:
         psr=rules.aggregate.output.psr,
     output:
         png=report(
-            f"{STUDY}/figures/psr_{{source}}_{{storage}}.png",
+            f"{STUDY}/figures/psr/{{source}}/{{storage}}.png",
             caption="../report/curves.rst",
             category="Figures",
             labels={"figure": "PSR against budget", "source": "{source}", "storage": "{storage}"},
         ),
-        pdf=f"{STUDY}/figures/psr_{{source}}_{{storage}}.pdf",
+        pdf=f"{STUDY}/figures/psr/{{source}}/{{storage}}.pdf",
     log:
-        f"{LOGS}/curves/{{source}}_{{storage}}.log",
+        f"{LOGS}/curves/{{source}}/{{storage}}.log",
     conda:
         "../../envs/cloakbench.yaml"
     params:

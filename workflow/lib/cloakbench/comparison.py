@@ -21,19 +21,13 @@ import pandas as pd
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from cloakbench.errors import InputError
+from cloakbench.grid import PAPER
 
 CELL = ["source", "attack", "eps", "target", "top_k"]
 KEYS = ["source", "attack", "eps", "storage", "target", "top_k"]
 PUBLISHED = [*CELL, "psr", "flag"]
 COMPARED = [*KEYS, "published", "measured", "difference", "low", "high", "verdict", "flag"]
 PAPER_N = 100
-GRID = {
-    "source": ["facenet", "resnet50", "senet50"],
-    "attack": ["bim", "illc"],
-    "eps": [4, 8, 16, 32, 64, 128],
-    "target": ["facenet", "resnet50", "senet50"],
-    "top_k": [1, 5, 10, 25, 50],
-}
 
 
 def read_published(path: Path | str) -> pd.DataFrame:
@@ -113,7 +107,7 @@ def in_paper_grid(psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
     psr = psr if "storage" in psr else psr.assign(storage="")
     psr = psr if "subjects" in psr else psr.assign(subjects=n)
     cells = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))[[*KEYS, "subjects", "psr"]]
-    cells = select(cells, GRID).reset_index(drop=True)
+    cells = select(cells, PAPER).reset_index(drop=True)
     return cells.assign(box=np.where(cells["source"] == cells["target"], "white", "black"))
 
 

@@ -45,6 +45,16 @@ def walk(
             crafted[part] = to_faces(attack.walk(recogniser, x, clean, aims, eps, ticking))
 
 
+def gradients_in(recogniser: Recogniser) -> str:
+    """What its gradients are really computed in, a key of devices.PRECISIONS: the config only asks. A network with its
+    own graph stays in fp32 where bf16 is asked for, and a CPU or an older card knows no tf32."""
+    if recogniser.dtype == torch.bfloat16:
+        return "bf16"
+    device = recogniser.mean.device
+    knows_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "tf32" if knows_tf32 and torch.backends.cuda.matmul.allow_tf32 else "fp32"
+
+
 def ticks(bar: tqdm, steps: int, faces: int) -> Iterator[int]:
     """Count `steps`, moving the bar by a gradient a face each time."""
     for step in range(steps):

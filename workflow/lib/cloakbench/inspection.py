@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,9 +50,12 @@ def lineage(paths: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def faults(directory: Path, thorough: bool = False) -> Iterator[str]:
+def faults(
+    directory: Path, thorough: bool = False, left_over: Callable[[str], bool] = lambda name: False
+) -> Iterator[str]:
     """A line for everything below `directory` that is not what was written, or was made from what has changed since.
 
+    left_over: tells of a path in it that the study no longer makes; it is nobody's business then.
     What has the size and time at which it was once found intact is not read again, unless `thorough`. What is older
     than what it was made from is left to Snakemake, which makes it anew.
     """
@@ -60,6 +63,8 @@ def faults(directory: Path, thorough: bool = False) -> Iterator[str]:
     states, seals = {}, {}
     for path in sealed(directory):
         name = path.relative_to(directory).as_posix()
+        if left_over(name):
+            continue
         try:
             content, state = read_seal(path), _state(path)
             found = "" if checked.get(name) == state else difference(path, content["files"])

@@ -20,20 +20,21 @@ from cloakbench.models import load_tensors
 from cloakbench.seals import read_seal, sha256
 from cloakbench.settings import contradictions
 
-TABLES = ["psr.csv", "table1.csv", "table1.md", "table1.tex", "comparison.csv", "claims.csv", "comparison.md"]
-
 # whose versions the seals name: how they round, draw, resize, compress and build networks is in the bytes
 LIBRARIES = ["torch", "numpy", "pillow", "facenet-pytorch", "timm", "torchvision"]
 
 
-def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, str]) -> dict[str, Any]:
-    """config: the study's; about: what its tables say of it; code: script name to the hash of all code it uses.
+def provenance(
+    study: Path, tables: Iterable[Path], config: Mapping, about: Mapping, code: Mapping[str, str]
+) -> dict[str, Any]:
+    """tables: those that the study makes, whatever else lies there; config: the study's; about: what its tables say of
+    it; code: script name to the hash of all code it uses.
 
     Hashes are sha256: of the weights as given and as converted, of the drawn photos (in subjects.csv and
     enrolment.csv), and of every file that went into the tables. Raises InputError for one that is not what was
     written, not what the next was made from, or made with other settings than the config's.
     """
-    files = lineage(study / name for name in TABLES if (study / name).exists())
+    files = lineage(tables)
     for contradiction in contradictions(sorted(files), config, code.values()):
         raise InputError(contradiction)
     hashes = {path.relative_to(study).as_posix(): digest for path, digest in sorted(files.items())}
@@ -48,6 +49,7 @@ def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, 
         "hardware": _hardware(),
         "devices": computed_on,
         "computed_with": computed_with,
+        "gradients": counted(facts, "gradients"),
         "mixed": list(mixed({"device": computed_on, **computed_with})),
         "weights": {path.stem: {"converted": sha256(path), **_origin(path)} for path in weights if path in files},
         "photos": {name: hashes[name] for name in ("subjects.csv", "enrolment.csv") if name in hashes},
@@ -56,7 +58,7 @@ def provenance(study: Path, config: Mapping, about: Mapping, code: Mapping[str, 
 
 
 def counted(facts: Iterable[Mapping[str, Any]], name: str) -> dict[str, int]:
-    """How many files each device, or each version of a library, has computed. facts: of their seals."""
+    """How many files each device, version of a library or precision of gradients has computed. facts: of seals."""
     return dict(sorted(Counter(fact[name] for fact in facts if name in fact).items()))
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 ROWS = ["storage", "source", "attack", "eps"]
+EMPTY = "--"  # a cell without a face
 MISSED = {
     "protected": "a face that was not found again counts as protected",
-    "drop": "faces that were not found again are left out",
+    "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
     "whole_crop": "where no face was found again the whole picture was judged",
 }
 
@@ -32,7 +33,8 @@ def to_csv(table: pd.DataFrame) -> str:
 
 def to_markdown(table: pd.DataFrame, about: Mapping) -> str:
     flat = _flat(table, "{target} top-{k}").map(_markdown_safe).rename(columns=_markdown_safe)
-    body = flat.to_markdown(index=False, floatfmt=".1f", numalign="right")
+    shown = flat.astype(object).where(flat.notna(), None)  # tabulate writes nan for a number that is none
+    body = shown.to_markdown(index=False, floatfmt=".1f", numalign="right", missingval=EMPTY)
     return f"{heading(about)}{body}\n"
 
 
@@ -46,7 +48,7 @@ def to_latex(table: pd.DataFrame, about: Mapping) -> str:
     named = table.rename_axis(columns=["Target", None])
     named.columns = pd.MultiIndex.from_tuples([(_latex_safe(target), f"Top-{k}") for target, k in table.columns])
     named = named.rename(index=lambda name: _latex_safe(name) if isinstance(name, str) else name)
-    styler = named.style.format(precision=1, na_rep="--")
+    styler = named.style.format(precision=1, na_rep=EMPTY)
     return styler.to_latex(
         hrules=True,
         multicol_align="c",
@@ -71,12 +73,14 @@ def caption(about: Mapping) -> str:
         f"{model['head']} head"
         for name, model in sorted(about["models"].items())
     )
-    crafted = "" if about["precision"] == "fp32" else f" Gradients in {about['precision']}."
+    # a table sees no job: a CPU has no tf32, a network with its own graph no bf16
+    told = "; provenance.json tells what they were computed in"
+    asked = "" if about["precision"] == "fp32" else f" Gradients were asked for in {about['precision']}{told}."
     data = f" under {about['root']}" if about["root"] else ""
     return (
         f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
         f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. "
-        f"Recognisers: {models}.{crafted}"
+        f"Recognisers: {models}.{asked}"
     )
 
 

@@ -13,6 +13,7 @@ from cloakbench.comparison import compare, read_published
 from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
 from cloakbench.files import read_table
+from cloakbench.grid import left_over
 from cloakbench.inspection import faults
 from cloakbench.psr import protection
 from cloakbench.sample import read_photos
@@ -26,18 +27,19 @@ def differences(study: Path, published: Path) -> Iterator[str]:
     Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures
     against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, and comparison.* from it and
     the `published` table; the photographs, where there is still the folder that they were drawn from, against
-    subjects.csv and enrolment.csv.
+    subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
     """
-    yield from faults(study, thorough=True)
     try:
         facts, root = _facts(study), photo_root(study)
     except InputError as error:
+        yield from faults(study, thorough=True)
         yield f"{error} (without it nothing else can be checked)"
         return
+    yield from faults(study, thorough=True, left_over=left_over(facts["config"]))
     yield from _files(study, facts["files"])
     made = (study / name for name in facts["files"])
     yield from contradictions((path for path in made if path.exists()), facts["config"], facts["code"].values())
-    yield from _pictures(study)
+    yield from _pictures(study, facts["files"])
     for name, derive in _derivations(study, facts, published):
         yield from _derived(study / name, derive)
     if root.is_dir():
@@ -55,8 +57,8 @@ def _files(study: Path, hashes: Mapping[str, str]) -> Iterator[str]:
             yield f"{study / name}: is not the file that provenance.json names; run the study again"
 
 
-def _pictures(study: Path) -> Iterator[str]:
-    for manifest in sorted((study / "manifests").rglob("[!.]*.csv")):
+def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
+    for manifest in (study / name for name in files if name.startswith("manifests/")):
         folder = study / "stored" / manifest.relative_to(study / "manifests").with_suffix("")
         try:
             rows = read_table(manifest)
