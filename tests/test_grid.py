@@ -14,51 +14,59 @@ CONFIG = {
     "models": {"a": {"head": "softmax", "crop": "loose"}, "b": MODEL, "c": MODEL},
     "compute": {"chunks": 1},
 }
+
+
+def of(stage: str, **keys: str) -> dict:
+    """The settings in the seal of a file."""
+    return {"stage": stage, "of": keys}
+
+
+CELL = {"source": "a", "attack": "bim", "eps": "2", "storage": "j.75"}
+CLEAN = CELL | {"attack": "clean", "eps": "0"}
 OWN = [
-    *("psr.csv", "subjects.csv", "enrolment.csv", "provenance.json", "photos", "something/new.csv"),
-    *("subjects/loose.npy", "subjects/tight.npy", "enrolment/tight.npy", "weights/a.safetensors", "gate/b.json"),
-    *("galleries/b.safetensors", "path/a/bim/eps8.npy", "crafted/a/bim/eps2.npy", "stored/a/bim/eps2/j.75"),
-    *("manifests/a/clean/eps0/j.75.csv", "redetected/a/bim/eps8/j.75.csv", "ranks/a/clean/eps0/j.75/b.csv"),
-    *("figures/examples.png", "figures/psr/a/j.75.png", "figures/psr/a/j.75.pdf"),
+    *(of("aggregate"), of("sample"), of("render"), of("examples"), of("curves", source="a", storage="j.75")),
+    *(of("crop", crop="tight"), of("convert", model="a"), of("gate", model="b"), of("enrol", model="b")),
+    *(of("path", source="a", attack="bim", eps="8"), of("store", **CELL), of("classify", **CLEAN, target="b")),
 ]
 TAKEN_OUT = [
-    *("comparison.csv", "comparison.md", "claims.csv", "galleries/a.safetensors", "weights/c.safetensors"),
-    *("crafted/b/bim/eps2.npy", "crafted/a/illc/eps2.npy", "path/a/bim/eps4.npy", "stored/a/bim/eps2/png"),
-    *("crafted/a/bim/eps0.npy", "stored/a/clean/eps2/j.75", "ranks/a/bim/eps2/j.75/a.csv", "gate/c.json"),
-    *("subjects/wide.npy", "figures/psr_a_j.75.png", "figures/psr/b/j.75.png", "figures/psr/a/png.png"),
-    *("crafted/a/bim/eps2/part0.npy", "parts/a/bim/eps2/j.75/b/part9.csv"),
+    *({}, of("compare"), of("convert", model="c"), of("enrol", model="a"), of("crop", crop="wide")),
+    *(of("craft", source="b", attack="bim", eps="2"), of("path", source="a", attack="bim", eps="4")),
+    *(of("store", **CELL | {"storage": "png"}), of("classify", **CELL, target="a"), of("store", **CELL, part="0")),
+    *(of("store", **CELL | {"attack": "illc"}), of("curves", source="b", storage="j.75")),
 ]
 
 
-@pytest.mark.parametrize("name", OWN)
-def test_what_the_config_makes_is_the_studys_own(name):
-    assert not left_over(CONFIG)(name)
+@pytest.mark.parametrize("settings", OWN)
+def test_what_the_config_makes_is_the_studys_own(settings):
+    assert not left_over(CONFIG)("any/name", settings)
 
 
-@pytest.mark.parametrize("name", TAKEN_OUT)
-def test_what_was_taken_out_is_left_over(name):
-    assert left_over(CONFIG)(name)
+@pytest.mark.parametrize("settings", TAKEN_OUT)
+def test_what_was_taken_out_is_left_over(settings):
+    assert left_over(CONFIG)("any/name", settings)
 
 
 def test_a_cell_lies_in_parts_or_in_one_file():
     over = left_over(CONFIG | {"compute": {"chunks": 2}})
-    assert not over("crafted/a/bim/eps2/part1.npy") and not over("stored/a/bim/eps2/j.75/part0")
-    assert not over("parts/a/bim/eps2/j.75/b/part1.csv") and not over("ranks/a/bim/eps2/j.75/b.csv")
-    assert over("crafted/a/bim/eps2.npy") and over("crafted/a/bim/eps2/part2.npy") and over("stored/a/bim/eps2/j.75")
+    assert not over("stored/a/bim/eps2/j.75/part1", of("store", **CELL, part="1"))
+    assert over("stored/a/bim/eps2/j.75/part2", of("store", **CELL, part="2"))
+    assert over("stored/a/bim/eps2/j.75", of("store", **CELL)) and over("subjects/tight.npy", of("crop", crop="tight"))
+    assert not over("enrolment/tight.npy", of("crop", crop="tight"))
+    assert not over("ranks/a/bim/eps2/j.75/b.csv", of("gather", **CELL, target="b"))
 
 
 def test_photos_are_rendered_for_synthetic_studies_only():
-    assert left_over(CONFIG | {"dataset": {"loader": "folder"}})("photos")
+    assert left_over(CONFIG | {"dataset": {"loader": "folder"}})("photos", of("render"))
 
 
 def test_the_comparison_is_made_where_the_papers_grid_is_covered():
     models = {name: {"head": "softmax", "crop": "tight"} for name in PAPER["source"]}
     matrix = {key: PAPER[key] for key in ("source", "attack", "eps", "target")} | {"storage": ["png"]}
     config = CONFIG | {"matrix": matrix, "models": models, "top_k": [*PAPER["top_k"], 100]}
-    assert covers_paper(config) and not left_over(config)("comparison.md")
+    assert covers_paper(config) and not left_over(config)("comparison.md", of("compare"))
     for less in (
         {"top_k": [1, 5, 10, 25]},
         {"matrix": matrix | {"eps": [4, 8]}},
         {"matrix": matrix | {"attack": ["bim"]}},
     ):
-        assert not covers_paper(config | less) and left_over(config | less)("comparison.md")
+        assert not covers_paper(config | less) and left_over(config | less)("comparison.md", of("compare"))

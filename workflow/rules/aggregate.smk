@@ -19,6 +19,7 @@ rule aggregate:
         again("aggregate"),
         expand(CELLS, **MATRIX),
         expand(CELLS, **MATRIX | {"attack": "clean", "eps": 0}),
+        expand(rules.gate.output.gate, model=MATRIX["target"]),
     output:
         psr=report(
             f"{STUDY}/psr.csv",
@@ -32,14 +33,14 @@ rule aggregate:
         "../../envs/cloakbench.yaml"
     params:
         code=code_version("aggregate.py"),
-        folder=lambda wildcards: f"{STUDY}/ranks",
+        folder=lambda wildcards: STUDY,
         matrix=json.dumps(MATRIX),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
         settings=made_with("aggregate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
-        "--ranks {params.folder:q} --matrix {params.matrix:q} --top-k {params.top_k} "
+        "--ranks {params.folder:q}/ranks --gates {params.folder:q}/gate --matrix {params.matrix:q} --top-k {params.top_k} "
         "--missed {params.missed} --output {output.psr:q} "
         "--settings {params.settings:q} --log {log:q}"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from cloakbench.errors import InputError
-from cloakbench.files import read_table
+from cloakbench.files import read_json, read_table
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
 COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside", "classes"]
@@ -53,6 +53,11 @@ def read_ranks(path: Path) -> pd.DataFrame:
     if list(frame.columns) != COLUMNS:
         raise InputError(f"{path}: columns {list(frame.columns)} where {COLUMNS} are expected; delete it and run again")
     return frame
+
+
+def read_photographs(directory: Path, targets: Iterable[str]) -> dict[str, list[int]]:
+    """By target, the ranks that its gate found for the clean faces, cut from the photographs and never stored."""
+    return {target: read_json(directory / f"{target}.json")["ranks"] for target in targets}
 
 
 def read_psr(path: Path) -> pd.DataFrame:

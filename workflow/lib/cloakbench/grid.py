@@ -14,23 +14,7 @@ PAPER = {
     "target": ["facenet", "resnet50", "senet50"],
     "top_k": [1, 5, 10, 25, 50],
 }
-CELL = ("source", "attack", "eps", "storage")
-COMPARISON = ("comparison.csv", "claims.csv", "comparison.md")
-# folder of a results folder: the keys of the paths in it, what their names end with, whether a cell may lie in parts
-FOLDERS = {
-    "subjects": (("crop",), ".npy", True),
-    "enrolment": (("crop",), ".npy", False),
-    "weights": (("model",), ".safetensors", False),
-    "galleries": (("gallery",), ".safetensors", False),
-    "gate": (("model",), ".json", False),
-    "path": (CELL[:3], ".npy", True),
-    "crafted": (CELL[:3], ".npy", True),
-    "stored": (CELL, "", True),
-    "manifests": (CELL, ".csv", True),
-    "redetected": (CELL, ".csv", True),
-    "parts": ((*CELL, "target"), ".csv", True),
-    "ranks": ((*CELL, "target"), ".csv", False),
-}
+PARTED = ("subjects", "path", "crafted", "stored", "manifests", "redetected")  # folders where cells may lie in parts
 
 
 def covers_paper(config: Mapping) -> bool:
@@ -39,47 +23,32 @@ def covers_paper(config: Mapping) -> bool:
     return all(set(values) <= set(asked[key]) for key, values in PAPER.items())
 
 
-def left_over(config: Mapping) -> Callable[[str], bool]:
-    """Tells of a path in the study's results folder whether this config no longer makes it: a source, budget, model or
-    table was taken out. What lies in a folder that is not known here counts as the study's own.
+def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
+    """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config no longer
+    makes it: a source, budget, model or table was taken out. Nor what an earlier version of cloakbench made, which
+    noted no settings: what the study still makes of that is made again.
     """
     matrix, chunks = config["matrix"], config["compute"]["chunks"]
     models = {name: config["models"][name] for name in (*matrix["source"], *matrix["target"])}
-    values = {key: set(matrix[key]) for key in ("source", "storage", "target")}
-    values["attack"] = {"clean", *matrix["attack"]}
-    values["eps"] = {"eps0", *(f"eps{eps}" for eps in matrix["eps"])}
-    values["model"] = set(models)
-    values["gallery"] = {name for name, model in models.items() if model["head"] == "gallery"}
-    values["crop"] = {model["crop"] for model in models.values()}
-    numbers = {f"part{number}" for number in range(chunks)} if chunks > 1 else set()
+    asked = {key: {*matrix[key]} for key in ("source", "storage", "target")} | {
+        "attack": {"clean", *matrix["attack"]},
+        "eps": {"0", *map(str, matrix["eps"])},
+        "model": set(models),
+        "crop": {model["crop"] for model in models.values()},
+        "part": {*map(str, range(chunks))} if chunks > 1 else set(),
+    }
 
-    def file(folder: str, names: list[str]) -> bool:
-        keys, suffix, parted = FOLDERS[folder]
-        names = [*names[:-1], names[-1].removesuffix(suffix)]
-        allowed = [values[key] for key in keys] + ([numbers] if parted and numbers else [])
-        if len(names) != len(allowed) or not all(map(set.__contains__, allowed, names)):
-            return False
-        return "attack" not in keys or (names[1] == "clean") == (names[2] == "eps0")
-
-    def figure(names: list[str]) -> bool:
-        if names == ["examples.png"]:
+    def left(name: str, settings: Mapping) -> bool:
+        if not settings:
             return True
-        storage, _, suffix = names[-1].rpartition(".")
-        return (
-            [names[0], len(names)] == ["psr", 3]
-            and names[1] in values["source"]
-            and storage in values["storage"]
-            and suffix in ("png", "pdf")
-        )
-
-    def own(name: str) -> bool:
-        folder, *names = name.split("/")
-        if name in COMPARISON:
-            return covers_paper(config)
-        if folder == "photos":
-            return config["dataset"]["loader"] == "synthetic"
-        if not names:
+        stage, of = settings["stage"], settings["of"]
+        if any(value not in asked[key] for key, value in of.items()):
             return True
-        return figure(names) if folder == "figures" else folder not in FOLDERS or file(folder, names)
+        whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
+        return whole or {
+            "render": config["dataset"]["loader"] != "synthetic",
+            "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
+            "compare": not covers_paper(config),
+        }.get(stage, False)
 
-    return lambda name: not own(name)
+    return left

@@ -51,11 +51,12 @@ def lineage(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def faults(
-    directory: Path, thorough: bool = False, left_over: Callable[[str], bool] = lambda name: False
+    directory: Path, thorough: bool = False, left_over: Callable[[str, dict], bool] = lambda name, settings: False
 ) -> Iterator[str]:
     """A line for everything below `directory` that is not what was written, or was made from what has changed since.
 
-    left_over: tells of a path in it that the study no longer makes; it is nobody's business then.
+    left_over: tells, by its path in it and the settings in its seal, of a file that the study no longer makes; it is
+    nobody's business then.
     What has the size and time at which it was once found intact is not read again, unless `thorough`. What is older
     than what it was made from is left to Snakemake, which makes it anew.
     """
@@ -63,10 +64,10 @@ def faults(
     states, seals = {}, {}
     for path in sealed(directory):
         name = path.relative_to(directory).as_posix()
-        if left_over(name):
-            continue
         try:
             content, state = read_seal(path), _state(path)
+            if left_over(name, content["settings"]):
+                continue
             found = "" if checked.get(name) == state else difference(path, content["files"])
         except (InputError, OSError) as error:
             found = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
@@ -13,7 +13,12 @@ CELL = ["source", "attack", "eps", "storage", "target"]
 FACE = ["subject", "photo"]
 
 
-def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protected") -> pd.DataFrame:
+def protection(
+    ranks: pd.DataFrame,
+    top_k: Sequence[int],
+    missed: str = "protected",
+    photographs: Mapping[str, Sequence[int]] | None = None,
+) -> pd.DataFrame:
     """One row a cell and k, by Equation 5: PSR = 100 - 100/N * (number of faces whose true class is in the top k).
 
     ranks: one row a face (the ranks files, one below the other). missed: what a face counts as that the detector
@@ -22,6 +27,9 @@ def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protect
     that the target names correctly at the same k when they are not attacked (empty without a clean cell).
     Intervals are Wilson's at 95 %, in percent; with several photos a subject the subject is the unit: they are as
     wide as if each subject had given one photo. `subjects` is their number.
+    photographs: by target, the ranks of the same faces when they are neither attacked nor stored: psr_photo is their
+    PSR, beside which the clean cell says what storing a crop costs. outside: the mean share, in percent, of what the
+    target saw that lay outside the stored pictures.
     A cell of which nothing is left, as dropping the missed can do, has its row: n = 0 and no percentages.
     Raises InputError for ranks that are damaged, and for a k at which a target would recognise everybody.
     """
@@ -31,7 +39,18 @@ def protection(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protect
     keys = pd.MultiIndex.from_frame(ranks[["source", "storage", "target", *FACE]])
     faces = ranks.assign(clean_rank=clean.reindex(keys).to_numpy())
     cells = [(cell, _counted(group, missed)) for cell, group in faces.groupby(CELL, sort=False)]
-    return pd.DataFrame([dict(zip(CELL, cell, strict=True)) | _rates(group, k) for cell, group in cells for k in top_k])
+    return pd.DataFrame(
+        [
+            dict(zip(CELL, cell, strict=True)) | _rates(group, k) | _unstored(group, cell[-1], k, photographs or {})
+            for cell, group in cells
+            for k in top_k
+        ]
+    )
+
+
+def _unstored(faces: pd.DataFrame, target: str, k: int, photographs: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    shown = pd.Series(photographs.get(target, []), dtype=int)
+    return {"psr_photo": percent(shown < k), "outside": faces["outside"].mean()}
 
 
 def _counted(faces: pd.DataFrame, missed: str) -> pd.DataFrame:
