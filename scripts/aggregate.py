@@ -7,19 +7,19 @@ from cloakbench import command
 
 
 def main(options):
-    from cloakbench.cells import read_cells, read_photographs
+    from cloakbench.cells import read_baseline, read_cells
     from cloakbench.files import write_text
     from cloakbench.psr import protection
 
     ranks = read_cells(options.ranks, options.matrix)
-    photographs = read_photographs(options.gates, options.matrix["target"])
-    write_text(options.output, protection(ranks, options.top_k, options.missed, photographs).to_csv(index=False))
+    baseline = read_baseline(options.baseline, options.matrix["target"])
+    write_text(options.output, protection(ranks, options.top_k, options.missed, baseline).to_csv(index=False))
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--ranks", type=Path, required=True, help="folder of the ranks files")
-    arguments.add_argument("--gates", type=Path, required=True, help="folder of what the gates found")
+    arguments.add_argument("--baseline", type=Path, required=True, help="folder of the clean faces' ranks")
     arguments.add_argument(
         "--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target"
     )

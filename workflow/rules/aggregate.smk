@@ -19,7 +19,7 @@ rule aggregate:
         again("aggregate"),
         expand(CELLS, **MATRIX),
         expand(CELLS, **MATRIX | {"attack": "clean", "eps": 0}),
-        expand(rules.gate.output.gate, model=MATRIX["target"]),
+        expand(rules.baseline.output.ranks, model=MATRIX["target"]),
     output:
         psr=report(
             f"{STUDY}/psr.csv",
@@ -40,7 +40,7 @@ rule aggregate:
         settings=made_with("aggregate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
-        "--ranks {params.folder:q}/ranks --gates {params.folder:q}/gate --matrix {params.matrix:q} --top-k {params.top_k} "
+        "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} --top-k {params.top_k} "
         "--missed {params.missed} --output {output.psr:q} "
         "--settings {params.settings:q} --log {log:q}"
 

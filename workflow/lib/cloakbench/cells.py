@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cloakbench.errors import InputError
-from cloakbench.files import read_json, read_table
+from cloakbench.files import read_table
 
 KEYS = ["source", "attack", "eps", "storage", "target"]
 COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside", "classes"]
@@ -55,9 +55,10 @@ def read_ranks(path: Path) -> pd.DataFrame:
     return frame
 
 
-def read_photographs(directory: Path, targets: Iterable[str]) -> dict[str, list[int]]:
-    """By target, the ranks that its gate found for the clean faces, cut from the photographs and never stored."""
-    return {target: read_json(directory / f"{target}.json")["ranks"] for target in targets}
+def read_baseline(directory: Path, targets: Iterable[str]) -> dict[str, pd.Series]:
+    """By target, the ranks of the clean faces as they are cut from the photographs. Raises InputError for a damaged
+    file."""
+    return {target: read_table(directory / f"{target}.csv", dtype={"target": str})["rank"] for target in targets}
 
 
 def read_psr(path: Path) -> pd.DataFrame:

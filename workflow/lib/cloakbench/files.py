@@ -3,7 +3,6 @@ name, sealed, and renamed when it is whole."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -51,11 +50,6 @@ def _remove(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of a study. Raises InputError if it is not what was written."""
-    return json.loads(intact(path).read_text(encoding="utf-8"))
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:

@@ -24,9 +24,9 @@ def covers_paper(config: Mapping) -> bool:
 
 
 def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
-    """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config no longer
-    makes it: a source, budget, model or table was taken out. Nor what an earlier version of cloakbench made, which
-    noted no settings: what the study still makes of that is made again.
+    """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
+    no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
+    settings, everything counts as left over: what the study still makes of it is made again.
     """
     matrix, chunks = config["matrix"], config["compute"]["chunks"]
     models = {name: config["models"][name] for name in (*matrix["source"], *matrix["target"])}

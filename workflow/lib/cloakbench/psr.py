@@ -17,7 +17,7 @@ def protection(
     ranks: pd.DataFrame,
     top_k: Sequence[int],
     missed: str = "protected",
-    photographs: Mapping[str, Sequence[int]] | None = None,
+    baseline: Mapping[str, Sequence[int]] | None = None,
 ) -> pd.DataFrame:
     """One row a cell and k, by Equation 5: PSR = 100 - 100/N * (number of faces whose true class is in the top k).
 
@@ -27,7 +27,7 @@ def protection(
     that the target names correctly at the same k when they are not attacked (empty without a clean cell).
     Intervals are Wilson's at 95 %, in percent; with several photos a subject the subject is the unit: they are as
     wide as if each subject had given one photo. `subjects` is their number.
-    photographs: by target, the ranks of the same faces when they are neither attacked nor stored: psr_photo is their
+    baseline: by target, the ranks of the same faces when they are neither attacked nor stored: psr_photo is their
     PSR, beside which the clean cell says what storing a crop costs. outside: the mean share, in percent, of what the
     target saw that lay outside the stored pictures.
     A cell of which nothing is left, as dropping the missed can do, has its row: n = 0 and no percentages.
@@ -41,15 +41,15 @@ def protection(
     cells = [(cell, _counted(group, missed)) for cell, group in faces.groupby(CELL, sort=False)]
     return pd.DataFrame(
         [
-            dict(zip(CELL, cell, strict=True)) | _rates(group, k) | _unstored(group, cell[-1], k, photographs or {})
+            dict(zip(CELL, cell, strict=True)) | _rates(group, k) | _unstored(group, cell[-1], k, baseline or {})
             for cell, group in cells
             for k in top_k
         ]
     )
 
 
-def _unstored(faces: pd.DataFrame, target: str, k: int, photographs: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    shown = pd.Series(photographs.get(target, []), dtype=int)
+def _unstored(faces: pd.DataFrame, target: str, k: int, baseline: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    shown = pd.Series(baseline.get(target, []), dtype=int)
     return {"psr_photo": percent(shown < k), "outside": faces["outside"].mean()}
 
 

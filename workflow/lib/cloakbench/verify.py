@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cloakbench import tables
-from cloakbench.cells import read_cells, read_photographs, read_psr
+from cloakbench.cells import read_baseline, read_cells, read_psr
 from cloakbench.claims import CLAIMS, evaluate
 from cloakbench.comparison import compare, read_published
 from cloakbench.comparison_page import comparison_markdown
@@ -75,8 +75,8 @@ def _derivations(study: Path, facts: Mapping, published: Path) -> Iterator[tuple
 
     def psr() -> str:
         ranks = read_cells(study / "ranks", config["matrix"])
-        photographs = read_photographs(study / "gate", config["matrix"]["target"])
-        rates = protection(ranks, sorted(config["top_k"]), config["detection"]["missed"], photographs)
+        baseline = read_baseline(study / "baseline", config["matrix"]["target"])
+        rates = protection(ranks, sorted(config["top_k"]), config["detection"]["missed"], baseline)
         return rates.to_csv(index=False)
 
     def table(write: Callable[..., str], *about: Mapping) -> str:
