@@ -73,6 +73,13 @@ def test_a_crash_shows_the_end_of_its_traceback(work):
     assert "Traceback (most recent call last):" in told and "{}['nobody']" in told
 
 
+def test_a_warning_reaches_the_user_and_the_log(work, tmp_path):
+    output = work("""command.warn("odd colours")
+    raise InputError("and the end")""")
+    assert output.count("cloakbench work: WARNING: odd colours\n") == 1
+    assert "cloakbench work: WARNING: odd colours\n" in (tmp_path / "logs/work.log").read_text()
+
+
 def test_last_lines_of_an_awkward_log(tmp_path):
     log = tmp_path / "log"
     assert last_lines(log) == ["(No such file or directory)"]

@@ -74,6 +74,11 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
         _fail(f"{type(error).__name__}: {error}{advice}", options.log, os.EX_SOFTWARE)
 
 
+def warn(message: str) -> None:
+    """Tell the user, in one line, of what does not stop the study."""
+    _tell("WARNING", message)
+
+
 def _opened(log: Path) -> io.TextIOBase:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -91,12 +96,16 @@ def _cost(started: float) -> str:
 
 
 def _fail(message: str, log: Path | None, status: int) -> None:
-    stage = Path(sys.argv[0]).stem
-    line = f"cloakbench {stage}: error: {' '.join(message.split())}" + (f" (log: {log})" if log else "")
+    _tell("error", " ".join(message.split()) + (f" (log: {log})" if log else ""))
+    sys.exit(status)
+
+
+def _tell(kind: str, message: str) -> None:
+    """One line into the log and to the user, watching or not."""
+    line = f"cloakbench {Path(sys.argv[0]).stem}: {kind}: {message}"
     print(line, file=sys.stderr)
     if isinstance(sys.stderr, _Tee) and not sys.stderr.isatty():
         print(line, file=sys.stderr.terminal, flush=True)
-    sys.exit(status)
 
 
 class _Tee(io.TextIOBase):
