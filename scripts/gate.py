@@ -1,4 +1,5 @@
-"""Measure a recogniser's clean top-1 on the sampled faces and stop the study if it is too low."""
+"""Measure a recogniser's clean top-1 on the sampled faces, stop the study if it is too low, and warn if the recogniser
+tells people better apart with red and blue exchanged."""
 
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ def main(options):
     from cloakbench.attacks import attack
     from cloakbench.craft import estimate
     from cloakbench.files import open_faces, write_text
-    from cloakbench.gate import check, clean_top1
+    from cloakbench.gate import check, clean_answers, clean_top1, doubt, enrolled_leads, rgb_over_bgr
     from cloakbench.models import load_recogniser
     from cloakbench.sample import attacked, read_photos
 
@@ -19,9 +20,18 @@ def main(options):
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
     labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
     parts = [open_faces(path) for path in options.faces]
-    measured, exchanged = (clean_top1(recogniser, parts, labels, options.batch, device, bgr) for bgr in (False, True))
+    compute, orders = (options.batch, device), (False, True)
+    (ranks, leads), (ranks_bgr, leads_bgr) = (clean_answers(recogniser, parts, labels, *compute, bgr) for bgr in orders)
+    measured, exchanged = clean_top1(ranks), clean_top1(ranks_bgr)
     print(f"clean top-1 of {options.name} on {len(labels)} faces: {measured:.1f} %")
     check(options.name, measured, exchanged, options.minimum)
+    if options.enrolled:
+        enrolled = open_faces(options.enrolled), read_photos(options.enrolment)["identity"]
+        evidence = rgb_over_bgr(*(enrolled_leads(recogniser, *enrolled, *compute, bgr) for bgr in orders))
+    else:
+        evidence = rgb_over_bgr(leads, leads_bgr, labels)
+    if message := doubt(options.name, evidence):
+        command.warn(message)
     if options.attacks:
         device = devices.use(options.device, options.threads, options.precision)
         source = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
@@ -29,6 +39,7 @@ def main(options):
         cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device, recogniser)
         print(f"crafting on {options.name}: {cost}")
     facts = {"model": options.name, "faces": len(labels), "clean_top1": measured, "clean_top1_bgr": exchanged}
+    facts["rgb_over_bgr"] = evidence
     write_text(options.output, json.dumps(facts) + "\n")
 
 
@@ -39,6 +50,8 @@ if __name__ == "__main__":
     arguments.add_argument("--faces", type=Path, nargs="+", required=True, help="clean faces, part by part")
     arguments.add_argument("--weights", type=Path, required=True)
     arguments.add_argument("--gallery", type=Path)
+    arguments.add_argument("--enrolment", type=Path, help="enrolment.csv, with --gallery")
+    arguments.add_argument("--enrolled", type=Path, help="the enrolled faces, with --gallery")
     arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
     arguments.add_argument("--minimum", type=float, required=True, help="percent")
     arguments.add_argument("--output", type=Path, required=True)

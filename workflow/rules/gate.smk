@@ -19,7 +19,7 @@ rule gate:
     """Measure a recogniser's clean top-1 on the sampled faces; nothing is crafted on it or shown to it before."""
     input:
         again("gate"),
-        unpack(lambda wildcards: model_files(wildcards.model)),
+        unpack(lambda wildcards: gate_files(wildcards.model)),
         subjects=f"{STUDY}/subjects.csv",
         faces=every_clean_face,
     output:
@@ -41,7 +41,7 @@ rule gate:
         # of the recognisers alone, whose edit repeats crafting anyway: what follows a gate is made anew with it
         code=code_version(LIBRARY / "cloakbench/models.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
-        gallery=gallery_option,
+        gallery=gate_options,
         settings=made_with("gate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py "

@@ -24,6 +24,21 @@ def gallery_option(wildcards, input):
     return f"--gallery {input.gallery}" if "gallery" in input.keys() else ""
 
 
+def gate_files(name):
+    """The gate's: those, and what a gallery was made from, to be tried in another order of colours."""
+    files = model_files(name)
+    if "gallery" in files:
+        files |= {"enrolment": f"{STUDY}/enrolment.csv", "enrolled": f"{STUDY}/enrolment/{crop_of(name)}.npy"}
+    return files
+
+
+def gate_options(wildcards, input):
+    """The options that hand it these, in a param: studies without a gallery keep theirs and repeat nothing."""
+    if "gallery" not in input.keys():
+        return ""
+    return f"{gallery_option(wildcards, input)} --enrolment {input.enrolment} --enrolled {input.enrolled}"
+
+
 def crop_of(model):
     return config["models"][model]["crop"]
 
