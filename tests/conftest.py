@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +32,27 @@ def snakemake(directory: Path, *arguments: object, root: Path = ROOT) -> subproc
     return subprocess.run(
         [*map(str, command), *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=900
     )
+
+
+RULES = compile((ROOT / "workflow/rules/config.smk").read_text(), "config.smk", "exec")
+
+
+def check_config(config: dict) -> dict:
+    """What the workflow does with a config before anything else; its names."""
+    workflow = SimpleNamespace(
+        basedir=str(ROOT),
+        modifier=SimpleNamespace(skip_validation=False),
+        sourcecache=_Sources(),
+        configfiles=[],
+    )
+    names = {"workflow": workflow, "config": config}
+    exec(RULES, names)
+    return names
+
+
+class _Sources:
+    def open(self, source):
+        return Path(source.get_path_or_uri(secret_free=True)).open()
 
 
 def checkout_copy(path: Path) -> Path:

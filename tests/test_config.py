@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from cloakbench.architectures import ARCHITECTURES, find
 from cloakbench.attacks import FAMILIES, GOALS
@@ -15,7 +16,7 @@ from cloakbench.graphs import FORMS
 from cloakbench.images import SUBSAMPLING, SUFFIX
 from cloakbench.models import GALLERY_SCALE
 from cloakbench.small import SMALL
-from conftest import ROOT, TOY, job_counts, snakemake
+from conftest import ROOT, TOY, check_config, job_counts, snakemake
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 WRONG = {
@@ -63,6 +64,10 @@ WRONG = {
     "compute: {device: tpu}": ["compute.device", "cuda"],
     "compute: {chunks: 3}": ["compute.chunks: 3", "16 faces make 1 batches of 16", "at most 1 accepted"],
     "top_k: [0]": ["top_k[0]", "minimum"],
+}
+GIVEN = "{arch: small_resnet, weights: given.pt, crop: tight160, mean: 127.5, std: 128"
+ONE = "matrix: {source: [mine], attack: [bim], eps: [2], target: [mine]}\nmodels: {mine: " + GIVEN
+UNUSED = {
     "top_k: [1, 64]": ["top_k: 64", "target facenet names 64 identities (dataset.identities)", "a k below 64"],
     "dataset: {identities: 40}": ["top_k: 50", "names 40 identities"],
     "storages: {jpeg75: {format: png, quality: 30}}": ["storages.jpeg75.quality: 30 would not be used", "remove it"],
@@ -74,12 +79,8 @@ WRONG = {
     "models: {facenet: {scale: 0}}": ["models.facenet.scale", "0"],
     **{
         f"models: {{facenet: {{{key}: {value}}}}}": [f"models.facenet.{key}: '{value}' would not be used", "trained"]
-        for key, value in {"sha256": "0" * 64, "md5": "f" * 32, "member": "x", "classes": "x.txt"}.items()
+        for key, value in {"sha256": "a" * 64, "md5": "f" * 32, "member": "x", "classes": "x.txt"}.items()
     },
-}
-GIVEN = "{arch: small_resnet, weights: given.pt, crop: tight160, mean: 127.5, std: 128"
-ONE = "matrix: {source: [mine], attack: [bim], eps: [2], target: [mine]}\nmodels: {mine: " + GIVEN
-PHOTOGRAPHS = {
     "dataset: {loader: folder, root: photos, identities: 8}": ["dataset.identities: 8 would not be used", "folder"],
     "dataset: {loader: lfw, root: photos, split: test}": ["dataset.split: 'test' would not be used", "lfw"],
     f"{ONE}, head: softmax, classes: six.txt}}}}\ndataset: {{loader: folder, root: photos, enrol_min: 1}}": [
@@ -90,7 +91,7 @@ PHOTOGRAPHS = {
         "dataset.enrol: 3 would not be used"
     ],
     f"{ONE}, head: gallery, classes: six.txt}}}}": ["models.mine.classes: 'six.txt' would not be used", "gallery"],
-    f"{ONE}, head: gallery, sha256: {'0' * 64}, md5: {'0' * 32}}}}}": ["models.mine.md5", "sha256 is checked"],
+    f"{ONE}, head: gallery, sha256: {'a' * 64}, md5: {'a' * 32}}}}}": ["models.mine.md5", "sha256 is checked"],
     f"{ONE}, head: softmax, classes: six.txt}}}}": ["top_k: 50", "target mine names 6 identities (six.txt)", "below 6"],
     f"{ONE}, head: softmax, classes: twice.txt}}}}": ["models.mine.classes: twice.txt, line 2: a is on line 1"],
     f"{ONE}, head: softmax}}}}\ndataset: {{loader: vggface2, root: vggface2}}": ["names 2 identities", "identity_meta"],
@@ -110,26 +111,34 @@ def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
 
 
 @pytest.fixture
-def given(tmp_path):
+def given(tmp_path, monkeypatch):
     """What a config may name: photos, weights, class lists."""
-    for folder in ("photos", "vggface2"):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "vggface2", "weights"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "given.pt").touch()
+    for file in ("given.pt", "weights/facenet_vggface2.safetensors", "weights/edgeface_xs.safetensors"):
+        (tmp_path / file).touch()
     (tmp_path / "six.txt").write_text("a\nb\nc\nd\ne\nf\n")
     (tmp_path / "twice.txt").write_text("a\na\n")
     people = "n1, A, 3, 1, f\nn2, B, 3, 1, m\nn3, C, 3, 0, m\n"
     (tmp_path / "vggface2/identity_meta.csv").write_text(f"Class_ID, Name, Sample_Num, Flag, Gender\n{people}")
-    return tmp_path
 
 
-@pytest.mark.parametrize("text", PHOTOGRAPHS)
-def test_what_a_study_of_photographs_would_not_use_is_refused(text, given):
-    (given / "wrong.yaml").write_text(text)
-    run = snakemake(given, "-n", "--configfile", given / "wrong.yaml")
-    assert run.returncode != 0
-    message = run.stderr.splitlines()[-1]
-    assert message.startswith("cloakbench: config: ")
-    for part in PHOTOGRAPHS[text]:
+def checked(*studies: str) -> dict:
+    """The config of studies laid over config.yaml, as the jobs get it."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for study in studies:
+        update_config(config, yaml.safe_load(study))
+    return check_config(config)["config"]
+
+
+@pytest.mark.parametrize("text", UNUSED)
+def test_what_a_study_would_not_use_is_refused(text, given):
+    with pytest.raises(SystemExit) as refused:
+        checked(text)
+    message = str(refused.value)
+    assert message.startswith("cloakbench: config: ") and len(message.splitlines()) == 1
+    for part in UNUSED[text]:
         assert part in message
 
 
@@ -146,24 +155,17 @@ def test_what_a_study_of_photographs_would_not_use_is_refused(text, given):
     ],
 )
 def test_what_a_study_inherits_or_uses_is_accepted(text, given):
-    (given / "right.yaml").write_text(text)
-    accepted(given, given / "right.yaml")
+    config = checked(text)
+    assert checked(yaml.safe_dump(config)) == config  # filled in, it is a study too
 
 
-def accepted(directory, *files) -> dict:
-    """The config as the jobs get it. What cannot be had here (photos, URLs) does not matter to a dry run."""
-    run = snakemake(directory, "-n", "--configfile", *files)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run
-
-
-@pytest.mark.parametrize("name", ["lfw", "paper"])
-def test_shipped_studies_are_accepted(name, given):
-    (given / "here.yaml").write_text("dataset: {root: photos}")
-    for weights in ("facenet_vggface2", "edgeface_xs"):
-        (given / "weights").mkdir(exist_ok=True)
-        (given / f"weights/{weights}.safetensors").touch()
-    accepted(given, ROOT / f"workflow/studies/{name}.yaml", given / "here.yaml")
+@pytest.mark.parametrize("file", ["workflow/studies/lfw.yaml", "workflow/studies/paper.yaml", "tests/toy.yaml"])
+def test_shipped_studies_are_accepted(file, given):
+    root = ["dataset: {root: photos}"] if "studies" in file else []
+    config = checked((ROOT / file).read_text(), *root)
+    scales = {model.get("scale") for model in config["models"].values()}
+    assert scales == ({GALLERY_SCALE, None} if "lfw" in file else {None})
+    assert "benchmark" not in config and config["storages"]["jpeg75"]["quality"] == 75
 
 
 def test_what_is_measured_beside_a_study_is_no_part_of_it(tmp_path):

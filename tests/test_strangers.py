@@ -12,7 +12,6 @@ import re
 import shutil
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,7 @@ from cloakbench.errors import InputError
 from cloakbench.images import FORMATS, read_photo
 from cloakbench.render import render
 from cloakbench.sample import Photo, read_photos, write_photos
-from conftest import ROOT, snakemake
+from conftest import ROOT, check_config, snakemake
 
 FUZZ = settings(
     max_examples=150,
@@ -141,31 +140,12 @@ def test_the_checkout_may_lie_anywhere(tmp_path):
 
 # ------------------------------------------------------------------------------------------------ config
 
-RULES = compile((ROOT / "workflow/rules/config.smk").read_text(), "config.smk", "exec")
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 MAKERS = [
     "study: !!python/object/apply:os.system ['touch pwned']",
     "study: !!python/name:os.system",
     "study: &a [*a]",
 ]
-
-
-def check_config(config: dict) -> dict:
-    """What the workflow does with a config before anything else; its names."""
-    workflow = SimpleNamespace(
-        basedir=str(ROOT),
-        modifier=SimpleNamespace(skip_validation=False),
-        sourcecache=_Sources(),
-        configfiles=[],
-    )
-    names = {"workflow": workflow, "config": config}
-    exec(RULES, names)
-    return names
-
-
-class _Sources:
-    def open(self, source):
-        return Path(source.get_path_or_uri(secret_free=True)).open()
 
 
 values = st.recursive(

@@ -125,10 +125,10 @@ def check_unused(config):
         for key in path:
             value = value.get(key)
         if value is not None and value != inherited(*path):
-            refuse(f"{'.'.join(path)}: {value!r} would not be used, {reason}; remove it")
+            refuse(f"{'.'.join(path)}: {value!r} would not be used ({reason}); remove it")
     if config["compute"]["precision"] == "tf32" and config["compute"]["device"] == "cpu":
         refuse(
-            "compute.precision: tf32 would not be used, device cpu has none; accepted: fp32, bf16, or another device"
+            "compute.precision: tf32 would not be used (device cpu has none); accepted: fp32, bf16, or another device"
         )
 
 
