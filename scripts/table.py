@@ -11,9 +11,10 @@ def main(options):
     from cloakbench.cells import read_psr
     from cloakbench.files import write_text
 
-    table = tables.table1(read_psr(options.psr))
+    psr = read_psr(options.psr)
+    table = tables.table1(psr)
     write_text(options.output_csv, tables.to_csv(table))
-    write_text(options.output_md, tables.to_markdown(table, options.about))
+    write_text(options.output_md, tables.to_markdown(table, tables.clean_faces(psr), options.about))
     write_text(options.output_tex, tables.to_latex(table, options.about))
 
 

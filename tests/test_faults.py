@@ -25,7 +25,7 @@ from conftest import ROOT, checkout_copy, digests, job_counts, snakemake
 TINY = ROOT / "tests/faults.yaml"
 PUBLISHED = ROOT / "workflow/reference/table1.csv"
 STAGES = [
-    *("render", "sample", "crop", "train", "convert", "enrol", "gate", "path", "craft"),
+    *("render", "sample", "crop", "train", "convert", "enrol", "gate", "baseline", "path", "craft"),
     *("store", "redetect", "classify", "aggregate", "table", "provenance", "curves", "examples"),
 ]
 

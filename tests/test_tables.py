@@ -33,7 +33,8 @@ def psr() -> pd.DataFrame:
         for target in ("z", "a_b")
         for k in (1, 5)
     ]
-    return pd.DataFrame(rows, columns=["source", "attack", "eps", "storage", "target", "top_k", "psr"])
+    frame = pd.DataFrame(rows, columns=["source", "attack", "eps", "storage", "target", "top_k", "psr"])
+    return frame.assign(psr_photo=frame["top_k"] - 1.0, outside=frame["target"].map({"z": 0.0, "a_b": 12.5}))
 
 
 def test_rows_and_columns_keep_the_studys_order(psr):
@@ -46,6 +47,17 @@ def test_rows_and_columns_keep_the_studys_order(psr):
     assert (table["a_b top-5"] == 50 + table["eps"]).all()
 
 
+def test_two_clean_numbers_stand_beside_each_target(psr):
+    clean = tables.clean_faces(psr)
+    assert clean.to_dict("records")[1] == {
+        **{"storage": "jpeg75", "source": "z", "target": "a_b"},
+        **{"from the photograph": 100, "through the stored crop": 90, "outside": 12.5},
+    }
+    assert len(clean) == 4
+    page = tables.to_markdown(tables.table1(psr), clean, ABOUT)
+    assert "through the stored crop" in page.split("Clean faces that each target names")[1]
+
+
 def test_several_storages_are_told_apart(psr):
     both = pd.concat([psr, psr.assign(storage="png")])
     table = tables.to_csv(tables.table1(both))
@@ -54,7 +66,7 @@ def test_several_storages_are_told_apart(psr):
 
 def test_hostile_names_are_text_in_every_format(psr):
     table = tables.table1(psr)
-    latex, markdown = tables.to_latex(table, ABOUT), tables.to_markdown(table, ABOUT)
+    latex, markdown = tables.to_latex(table, ABOUT), tables.to_markdown(table, tables.clean_faces(psr), ABOUT)
     assert r"\input{x}" not in latex and r"\textbackslash{}input\{x\}" in latex and r"a\_b" in latex
     assert "<script>" not in markdown and r"\<script\>\|\`a\`" in markdown and r"a\_b" in markdown
 
@@ -68,7 +80,7 @@ def test_a_cell_without_a_face_is_empty_everywhere(psr, whole_row):
     assert len(table) == 10
     lines = tables.to_csv(table).splitlines()
     assert lines[3].startswith("z,bim,16,,,") and lines[3].endswith(",,," if whole_row else ",26.0,66.0")
-    markdown, latex = tables.to_markdown(table, ABOUT), tables.to_latex(table, ABOUT)
+    markdown, latex = tables.to_markdown(table, tables.clean_faces(psr), ABOUT), tables.to_latex(table, ABOUT)
     assert markdown.count(" -- |") == latex.count("& --") == (8 if whole_row else 4)
     assert "nan |" not in markdown and "nan &" not in latex and " 14.0 |" in markdown
     figure = curves(psr, "z", "jpeg75", ABOUT)

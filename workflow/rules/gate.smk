@@ -42,6 +42,8 @@ rule gate:
         code=code_version(LIBRARY / "cloakbench/models.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gate_options,
+        # another one is tried at the cost estimate, before it may turn out to be slow
+        precision=lambda wildcards: config["compute"]["precision"] if wildcards.model in MATRIX["source"] else "",
         settings=made_with("gate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py "

@@ -8,6 +8,10 @@ import pandas as pd
 
 ROWS = ["storage", "source", "attack", "eps"]
 EMPTY = "--"  # a cell without a face
+CLEAN = """\
+Clean faces that each target names, in percent: cut for it from the photographs, and as every cell is judged, from the crop
+that was stored for the source. What lies between the two is no protection. `outside`: the share of what the target sees
+that lies outside the stored crop and is black."""
 MISSED = {
     "protected": "a face that was not found again counts as protected",
     "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
@@ -31,11 +35,28 @@ def to_csv(table: pd.DataFrame) -> str:
     return _flat(table, "{target} top-{k}").to_csv(index=False, float_format="%.1f")
 
 
-def to_markdown(table: pd.DataFrame, about: Mapping) -> str:
-    flat = _flat(table, "{target} top-{k}").map(_markdown_safe).rename(columns=_markdown_safe)
+def clean_faces(psr: pd.DataFrame) -> pd.DataFrame:
+    """What each target makes of the faces before any attack, a row a storage, source and target, in percent.
+
+    from the photograph: named at the study's smallest k, when cut from the photographs; through the stored crop: the
+    same faces cut and stored for the source, found again, cut for the target. outside: how much of what the target sees
+    then lies outside the stored picture: 0 for a box, which is clamped to it; an aligned crop reaches beyond.
+    """
+    clean = psr[(psr["attack"] == "clean") & (psr["top_k"] == psr["top_k"].min())]
+    named = {"from the photograph": 100 - clean["psr_photo"], "through the stored crop": 100 - clean["psr"]}
+    return clean[["storage", "source", "target"]].assign(**named, outside=clean["outside"]).reset_index(drop=True)
+
+
+def to_markdown(table: pd.DataFrame, clean: pd.DataFrame, about: Mapping) -> str:
+    """The page of table1.md: Table 1, and below it what the targets make of the clean faces."""
+    flat = _flat(table, "{target} top-{k}")
+    return f"{heading(about)}{_markdown(flat)}\n\n{CLEAN}\n\n{_markdown(clean)}\n"
+
+
+def _markdown(flat: pd.DataFrame) -> str:
+    flat = flat.map(_markdown_safe).rename(columns=_markdown_safe)
     shown = flat.astype(object).where(flat.notna(), None)  # tabulate writes nan for a number that is none
-    body = shown.to_markdown(index=False, floatfmt=".1f", numalign="right", missingval=EMPTY)
-    return f"{heading(about)}{body}\n"
+    return shown.to_markdown(index=False, floatfmt=".1f", numalign="right", missingval=EMPTY)
 
 
 def heading(about: Mapping) -> str:

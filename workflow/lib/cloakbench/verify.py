@@ -82,6 +82,10 @@ def _derivations(study: Path, facts: Mapping, published: Path) -> Iterator[tuple
     def table(write: Callable[..., str], *about: Mapping) -> str:
         return write(tables.table1(read_psr(study / "psr.csv")), *about)
 
+    def page() -> str:
+        psr = read_psr(study / "psr.csv")
+        return tables.to_markdown(tables.table1(psr), tables.clean_faces(psr), about)
+
     def comparison() -> tuple[str, str, str]:
         measured, paper = read_psr(study / "psr.csv"), read_published(published)
         cells, claims = compare(measured, paper), evaluate(CLAIMS, measured)
@@ -90,7 +94,7 @@ def _derivations(study: Path, facts: Mapping, published: Path) -> Iterator[tuple
 
     yield "psr.csv", psr
     yield "table1.csv", lambda: table(tables.to_csv)
-    yield "table1.md", lambda: table(tables.to_markdown, about)
+    yield "table1.md", page
     yield "table1.tex", lambda: table(tables.to_latex, about)
     for index, name in enumerate(("comparison.csv", "claims.csv", "comparison.md")):
         if name in facts["files"]:
