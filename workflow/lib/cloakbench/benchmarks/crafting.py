@@ -58,7 +58,7 @@ def measure(model: Mapping, repetitions: int, batch: int, directory: Path) -> pd
 
 def bf16_times(setting: Setting) -> float:
     """How many times as long as in fp32 the gradient of a batch takes in bf16: .5 where the processor has units for
-    it, 11 where it has to emulate them (FaceNet with AMX and with AVX2)."""
+    it, 12 where it has to emulate them (FaceNet with AMX and with AVX2)."""
     faces = open_faces(setting.faces)[: setting.batch]
     fp32, bf16 = (craft.seconds_a_gradient(setting.recogniser(name), faces, CPU) for name in ("fp32", "bf16"))
     return bf16 / fp32
