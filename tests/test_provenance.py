@@ -25,6 +25,7 @@ def noted(monkeypatch) -> dict:
     """What this process says of itself, as a job that has just begun."""
     monkeypatch.setattr(seals, "_read", {})
     monkeypatch.setattr(seals, "_facts", {})
+    monkeypatch.setattr(seals, "_settings", {"stage": "any", "of": {}})
     return seals._facts
 
 
@@ -42,7 +43,7 @@ def study(tmp_path, noted):
 
 
 def test_devices_and_versions_are_counted(study):
-    found = provenance(study, {}, {}, {})
+    found = provenance(study, [study / "psr.csv"], {}, {}, {})
     assert found["devices"] == {"cpu, x86_64, AVX2": 1, "cpu, x86_64, AVX512": 2}
     assert found["computed_with"]["torch"] == {"2.14.0": 1, "2.15.0": 2}
     assert found["computed_with"]["pillow"] == {"13.0.0": 3} and found["computed_with"]["timm"] == {}
@@ -52,6 +53,7 @@ def test_devices_and_versions_are_counted(study):
 def test_more_than_one_version_is_said(study, monkeypatch, capsys):
     output = study / "provenance.json"
     options = ["--study", study, "--config", "{}", "--about", "{}", "--code", "{}", "--output", output]
+    options += ["--tables", study / "psr.csv"]
     monkeypatch.setattr(sys, "argv", ["provenance.py", *map(str, options)])
     runpy.run_path(str(ROOT / "scripts/provenance.py"), run_name="__main__")
     processors, versions = capsys.readouterr().out.splitlines()
@@ -63,7 +65,7 @@ def test_more_than_one_version_is_said(study, monkeypatch, capsys):
 def test_one_version_throughout_is_not_worth_a_line(tmp_path, noted):
     seals.note(device="cpu, x86_64, AVX2", torch="2.15.0")
     write_text(tmp_path / "psr.csv", "")
-    assert provenance(tmp_path, {}, {}, {})["mixed"] == []
+    assert provenance(tmp_path, [tmp_path / "psr.csv"], {}, {}, {})["mixed"] == []
 
 
 def test_every_library_that_is_counted_is_noted_where_it_is_used(tmp_path, noted):

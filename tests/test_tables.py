@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cloakbench import tables
+from cloakbench.errors import InputError
 from cloakbench.plots import curves, panels
 
 ABOUT = {
@@ -103,3 +104,13 @@ def test_captions_say_what_a_reader_needs():
 def test_panels_are_the_papers_where_they_can_be():
     assert panels([1, 5, 10, 25, 50]) == [1, 5, 25]
     assert panels([1, 3]) == [1, 3] and panels([2]) == [2] and panels([1, 2, 3, 4]) == [1, 3, 4]
+
+
+def test_the_summary_has_a_row_a_source_target_and_attack(psr):
+    whole = psr.assign(n=5, psr_low=psr["psr"] - 1, psr_high=psr["psr"] + 1)
+    lines = tables.summary(whole, 1).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["crafted on", "judged by", "attack", "photograph", "clean", "eps 4", "eps 16"]
+    assert cells[2] == ["z", "z", "bim", "0.0", "10.0 (9-11)", "14.0 (13-15)", "26.0 (25-27)"] and len(cells) == 2 + 8
+    with pytest.raises(InputError, match=r"top-3 is not in psr\.csv; known: 1, 5"):
+        tables.summary(whole, 3)

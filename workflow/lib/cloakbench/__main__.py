@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -18,6 +20,10 @@ def main() -> None:
     verify.add_argument("study", type=Path, help="results/<study>")
     verify.add_argument("--published", type=Path, default=PUBLISHED, help=f"the paper's Table 1 (default: {PUBLISHED})")
     verify.set_defaults(run=run_verify)
+    summary = commands.add_parser("summary", help="a study's PSR as a small Markdown table, and what it was made from")
+    summary.add_argument("study", type=Path, help="results/<study>")
+    summary.add_argument("--top-k", type=int, default=1, metavar="K")
+    summary.set_defaults(run=run_summary)
     options = parser.parse_args()
     try:
         sys.exit(options.run(options))
@@ -36,6 +42,23 @@ def run_verify(options: Namespace) -> int:
     root = photo_root(options.study)
     photos = "" if root.is_dir() else f" (not checked: the photographs, there is no folder {root} here)"
     print(f"{options.study}: every file is what was written, every table follows from the ranks{photos}")
+    return 0
+
+
+def run_summary(options: Namespace) -> int:
+    """Print the table and a line with what a reader needs to repeat it."""
+    from cloakbench.cells import read_psr  # slow to import, so not for --help
+    from cloakbench.tables import summary
+    from cloakbench.verify import facts_of
+
+    psr, facts = read_psr(options.study / "psr.csv"), facts_of(options.study)
+    print(summary(psr, options.top_k))
+    digest = hashlib.sha256(json.dumps(facts["config"], sort_keys=True).encode()).hexdigest()
+    sources = [f"commit {facts['commit'] or 'unknown'}", f"config {digest[:12]}", *facts["devices"]]
+    print(
+        f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; study {facts['config']['study']}, "
+        f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}; {', '.join(sources)}"
+    )
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +43,7 @@ def provenance(
     facts = [read_seal(path)["facts"] for path in files if path.exists()]
     computed_on, computed_with = counted(facts, "device"), {name: counted(facts, name) for name in LIBRARIES}
     return {
+        "commit": commit(),
         "config": dict(config),
         "about": dict(about),
         "code": dict(code),
@@ -71,6 +73,15 @@ def mixed(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         if len(found) > 1:
             each = " and ".join(f"{value} ({files} file{'s' * (files > 1)})" for value, files in found.items())
             yield f"computed with more than one {name}: {each}"
+
+
+def commit() -> str | None:
+    """The checkout's commit, with + where it has changes; None where there is no checkout, or no git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _versions() -> dict[str, str]:

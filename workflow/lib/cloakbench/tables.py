@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from cloakbench.errors import InputError
+
 ROWS = ["storage", "source", "attack", "eps"]
 EMPTY = "--"  # a cell without a face
 CLEAN = """\
-Clean faces that each target names, in percent: cut for it from the photographs, and as every cell is judged, from the crop
-that was stored for the source. What lies between the two is no protection. `outside`: the share of what the target sees
-that lies outside the stored crop and is black."""
+Clean faces that each target names, in percent: cut for it from the photographs, and, as every cell is judged, from the
+crop that was stored for the source. What lies between the two is no protection. `outside`: the share of what the target
+sees that lies outside the stored crop and is black."""
 MISSED = {
     "protected": "a face that was not found again counts as protected",
     "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
@@ -45,6 +47,33 @@ def clean_faces(psr: pd.DataFrame) -> pd.DataFrame:
     clean = psr[(psr["attack"] == "clean") & (psr["top_k"] == psr["top_k"].min())]
     named = {"from the photograph": 100 - clean["psr_photo"], "through the stored crop": 100 - clean["psr"]}
     return clean[["storage", "source", "target"]].assign(**named, outside=clean["outside"]).reset_index(drop=True)
+
+
+def summary(psr: pd.DataFrame, k: int) -> str:
+    """Markdown for a first page: a row an attack, source and target, a column a budget, top-k PSR with its interval.
+
+    Two columns before them: PSR of the clean faces, cut for the target from the photographs, and through the crop that
+    was stored for the source. Raises InputError if the study has no such k.
+    """
+    rows = psr[psr["top_k"] == k]
+    if rows.empty:
+        raise InputError(f"top-{k} is not in psr.csv; known: {', '.join(map(str, sorted(psr['top_k'].unique())))}")
+    clean = rows[rows["attack"] == "clean"].set_index(["storage", "source", "target"])
+    crafted = rows[rows["attack"] != "clean"]
+    shown = []
+    for (storage, source, target, attack), cells in crafted.groupby(
+        ["storage", "source", "target", "attack"], sort=False
+    ):
+        before = clean.loc[(storage, source, target)]
+        line = {"storage": storage, "crafted on": source, "judged by": target, "attack": attack}
+        line |= {"photograph": f"{before['psr_photo']:.1f}", "clean": _interval(before)}
+        shown.append(line | {f"eps {cell['eps']}": _interval(cell) for _, cell in cells.sort_values("eps").iterrows()})
+    table = pd.DataFrame(shown)
+    return _markdown(table if table["storage"].nunique() > 1 else table.drop(columns="storage"))
+
+
+def _interval(cell: pd.Series) -> str:
+    return f"{cell['psr']:.1f} ({cell['psr_low']:.0f}-{cell['psr_high']:.0f})" if cell["n"] else EMPTY
 
 
 def to_markdown(table: pd.DataFrame, clean: pd.DataFrame, about: Mapping) -> str:

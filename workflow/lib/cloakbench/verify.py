@@ -30,7 +30,7 @@ def differences(study: Path, published: Path) -> Iterator[str]:
     subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
     """
     try:
-        facts, root = _facts(study), photo_root(study)
+        facts, root = facts_of(study), photo_root(study)
     except InputError as error:
         yield from faults(study, thorough=True)
         yield f"{error} (without it nothing else can be checked)"
@@ -119,8 +119,9 @@ def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]
 
 def photo_root(study: Path) -> Path:
     """Where the study's photographs lay when they were drawn. Raises InputError without a whole provenance.json."""
-    return Path(_facts(study)["about"]["root"] or study / "photos")
+    return Path(facts_of(study)["about"]["root"] or study / "photos")
 
 
-def _facts(study: Path) -> dict:
+def facts_of(study: Path) -> dict:
+    """provenance.json. Raises InputError if it is not whole."""
     return json.loads(intact(study / "provenance.json").read_text(encoding="utf-8"))
