@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 from cloakbench.datasets import folder
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
+from cloakbench.render import render
 from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos, write_photos
 
 
@@ -132,6 +135,42 @@ def test_one_picture_is_never_attacked_and_enrolled(tree):
         assert len(chosen) == len(set(chosen)) == 4 * 2 + 6 * 3
         passed_over = subjects["passed_over"].dropna()
         assert passed_over.str.startswith("same picture as ").any()
+
+
+class FixedDetector:
+    """Finds the face where rendered photos of any size have it."""
+
+    def find(self, pictures):
+        return [Detection(0.27 * p.width, 0.18 * p.height, 0.72 * p.width, 0.83 * p.height, 0.99) for p in pictures]
+
+
+def test_a_copy_with_other_bytes_is_never_attacked_and_enrolled(tmp_path):
+    """One picture as taken, with a byte behind its end, as a messenger sends it, as PNG; p3 has it of p0."""
+    for person in range(4):
+        (home := tmp_path / f"p{person}").mkdir()
+        render(0 if person == 3 else person, 0).save(file := io.BytesIO(), "JPEG", quality=92)
+        (home / "IMG_1.jpg").write_bytes(file.getvalue())
+        (home / "IMG_1 (1).jpg").write_bytes(file.getvalue() + b"\n")
+        Image.open(file).save(home / "IMG_1-WA0001.jpg", quality=80)
+        Image.open(file).save(home / "IMG_1.png")
+        for photo in (1, 2):
+            render(person, photo).save(home / f"IMG_{photo + 1}.jpg", quality=92)
+    subjects, enrolment = drawn(tmp_path, 3, 1, 2, detector=FixedDetector())
+    chosen = [*attacked(subjects)["file"], *enrolment["file"]]
+    pictures = [file.split(".")[0].replace(" (1)", "").replace("-WA0001", "") for file in chosen]
+    assert len(pictures) == len(set(pictures)) and len({"p0/IMG_1", "p3/IMG_1"} & set(pictures)) == 1
+    assert set(attacked(subjects)["identity"]) | {"p0", "p3"} == {"p0", "p1", "p2", "p3"}
+    reasons = subjects["passed_over"][subjects["passed_over"].str.startswith("nearly the same picture as p")]
+    assert len(reasons) >= 3 and reasons.str.contains("/IMG_1").all()
+
+
+def test_a_box_without_pixels_is_passed_over(tree):
+    class Beside(FakeDetector):
+        def find(self, pictures):
+            return [Detection(40.0, 5.0, 60.0, 25.0, 0.9)]
+
+    with pytest.raises(InputError, match="0 subjects"):
+        drawn(tree, 2, 1, 3, detector=Beside())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from cloakbench.copies import Copies
 from cloakbench.crops import cut
 from cloakbench.datasets import Dataset
 from cloakbench.detectors import BOX, COLUMNS, Detection, Detector, from_row, to_row
@@ -59,7 +60,8 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
     Subjects are the first identities of a seeded shuffle that have enough photos with a face; within an identity
     the photos are shuffled by (seed, name), so one identity's draw does not depend on the others, but for pictures
     that two of them have. Attacked photos come first and are never enrolled. A photo that is unreadable, shows no face
-    or is, byte for byte, one that was taken before under any name or identity is passed over for the next one.
+    or is a copy, byte for byte or nearly, of one that was taken before under any name or identity is passed over for
+    the next one.
     Raises InputError if fewer subjects are usable than wanted.
     """
     order = np.random.default_rng(seed).permutation(len(dataset.identities))
@@ -87,14 +89,14 @@ def draw(dataset: Dataset, wanted: Wanted, seed: int, detector: Detector) -> tup
 
 @dataclass
 class _Search:
-    """Looks through identities' photos. taken: sha256 to file of every photo that was usable so far. A copy under
-    another name would be attacked and enrolled at once; under another identity it would be two people."""
+    """Looks through identities' photos. taken: every photo that was usable so far. A copy under another name would be
+    attacked and enrolled at once; under another identity it would be two people."""
 
     dataset: Dataset
     wanted: Wanted
     seed: int
     detector: Detector
-    taken: dict[str, str] = field(default_factory=dict)
+    taken: Copies = field(default_factory=Copies)
 
     def photos(self, identity: str, attacked: int) -> tuple[list[Photo], list[Photo]]:
         """Usable photos of an identity, as many as it can use, and what was passed over on the way."""
@@ -117,11 +119,8 @@ class _Search:
         for index in order:
             if count == 0:
                 return
-            photo = examine(self.dataset.root, identity, files[index], self.detector)
-            if photo.sha256 in self.taken:
-                photo = Photo(identity, photo.file, passed_over=f"same picture as {self.taken[photo.sha256]}")
+            photo = examine(self.dataset.root, identity, files[index], self.detector, self.taken)
             if not photo.passed_over:
-                self.taken[photo.sha256] = photo.file
                 count -= 1
             yield photo
 
@@ -140,8 +139,8 @@ def _check(root: Path, wanted: Wanted, found: int, enrolled: int) -> None:
         )
 
 
-def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
-    """The photo with its face, or with the reason for passing it over."""
+def examine(root: Path, identity: str, path: Path, detector: Detector, taken: Copies) -> Photo:
+    """The photo with its face, remembered in `taken`, or with the reason for passing it over."""
     file = path.relative_to(root).as_posix()
     try:
         picture = read_photo(path)
@@ -155,7 +154,9 @@ def examine(root: Path, identity: str, path: Path, detector: Detector) -> Photo:
         return Photo(identity, file, passed_over="no face found")
     if fault := face.fault(picture.size):
         return Photo(identity, file, passed_over=fault)
-    return Photo(identity, file, sha256(path), face)
+    digest = sha256(path)
+    copy = taken.take(file, digest, picture, face)
+    return Photo(identity, file, passed_over=copy) if copy else Photo(identity, file, digest, face)
 
 
 def _subjects_frame(rows: list[dict]) -> pd.DataFrame:
