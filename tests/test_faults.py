@@ -251,6 +251,24 @@ def test_what_a_file_was_made_with_is_known_without_snakemakes_records(study, ch
     assert re.search(r"cloakbench: results/tiny/\S+: made with other \w+", process.stderr)
 
 
+def test_a_gate_that_is_raised_above_what_was_measured_stops_the_study(study):
+    gate = study / "results/tiny/gate/given.json"
+    measured = json.loads(gate.read_text())["clean_top1"]
+    assert measured < 100
+    before = results(study)
+    (study / "gate.yaml").write_text("gate: {clean_top1: 100}")
+    process = run(study, study / "gate.yaml")
+    assert process.returncode != 0 and results(study) == before
+    assert re.search(
+        r"gate/\w+\.json: \w+ names [\d.]+ % of the clean faces, and gate.clean_top1 is 100: lower it", process.stderr
+    )
+    for path in gate.parent.glob("*.json"):
+        path.unlink()
+    process = run(study, study / "gate.yaml")
+    assert process.returncode != 0 and "of the clean faces, at least 100 % wanted" in process.stderr
+    assert run(study).returncode == 0 and results(study) == before
+
+
 def test_no_table_mixes_settings(study, undisturbed):
     shutil.rmtree(study / ".snakemake")
     assert job_counts(run(study, "-n").stdout) == {}
