@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from cloakbench import seals
 from cloakbench.models import Recogniser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +77,12 @@ def job_counts(dry_run: str) -> dict[str, int]:
         if listing and len(words) == 2 and words[1].isdigit() and words[0] not in ("total", "all"):
             counts[words[0]] = int(words[1])
     return counts
+
+
+def forge(path: Path) -> None:
+    """Seal what lies at `path` as if the job had written it so: a forger's edit, or damage that fits its seal."""
+    with patch.object(seals, "_settings", seals.read_seal(path)["settings"]):
+        seals.seal(path)
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,8 @@ from safetensors.torch import save_file
 
 from cloakbench.architectures import build
 from cloakbench.inspection import faults
-from cloakbench.seals import seal
 from cloakbench.verify import differences
-from conftest import ROOT, checkout_copy, digests, job_counts, snakemake
+from conftest import ROOT, checkout_copy, digests, forge, job_counts, snakemake
 
 TINY = ROOT / "tests/faults.yaml"
 PUBLISHED = ROOT / "workflow/reference/table1.csv"
@@ -413,7 +412,7 @@ def edit(path: Path, old: str, new: str) -> None:
     """A forger's edit: the seal fits it."""
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    seal(path)
+    forge(path)
 
 
 def test_verify_finds_what_a_seal_cannot_show(study):
@@ -440,7 +439,7 @@ def test_verify_compares_every_hash(study, file, name):
         row = (study / "results/tiny/enrolment.csv").read_text().splitlines()[1]
         path = study / "results/tiny/photos" / row.split(",")[1]
     path.write_bytes(path.read_bytes() + b"\0")
-    seal(path if path.suffix == ".safetensors" else path.parent if "stored" in file else study / "results/tiny/photos")
+    forge(path if path.suffix == ".safetensors" else path.parent if "stored" in file else study / "results/tiny/photos")
     assert any(line.startswith(str(path.relative_to(study / "results/tiny"))) and name in line for line in lines(study))
 
 

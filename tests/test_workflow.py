@@ -14,9 +14,9 @@ import pytest
 
 from cloakbench.grid import left_over
 from cloakbench.inspection import sealed
-from cloakbench.seals import seal
+from cloakbench.seals import read_seal
 from cloakbench.verify import differences
-from conftest import ROOT, TOY, checkout_copy, digests, job_counts, snakemake
+from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 
 TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
 CELLS = ["source", "attack", "eps", "storage", "target"]
@@ -191,7 +191,10 @@ def test_what_a_study_no_longer_makes_stops_nothing(toy, tmp_path):
     becomes of these files, the study is finished and verified without them."""
     study = shutil.copytree(toy, tmp_path / "toy", symlinks=True) / "results/toy"
     config = json.loads((study / "provenance.json").read_text())["config"]
-    assert [path for path in sealed(study) if left_over(config)(path.relative_to(study).as_posix())] == []
+    over = left_over(config)
+    assert [
+        path for path in sealed(study) if over(path.relative_to(study).as_posix(), read_seal(path)["settings"])
+    ] == []
     (tmp_path / "less.yaml").write_text(
         "matrix: {source: [facenet], attack: [bim], eps: [2], target: [facenet]}\ntop_k: [1]"
     )
@@ -199,6 +202,7 @@ def test_what_a_study_no_longer_makes_stops_nothing(toy, tmp_path):
     seal = {
         "files": {".": hashlib.sha256(b"of another psr.csv").hexdigest()},
         "made_from": {"psr.csv": "0"},
+        "settings": {"stage": "compare", "of": {}},
         "facts": {},
     }
     (study / ".comparison.md.seal").write_text(json.dumps(seal))
@@ -216,7 +220,9 @@ def test_what_a_study_no_longer_makes_stops_nothing(toy, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert set(pd.read_csv(study / "psr.csv")["source"]) == {"facenet"}
     facts = json.loads((study / "provenance.json").read_text())
-    assert [name for name in facts["files"] if left_over(facts["config"])(name)] == []
+    over = left_over(facts["config"])
+    made = [name for name in facts["files"] if (study / name).exists()]
+    assert [name for name in made if over(name, read_seal(study / name)["settings"])] == []
     assert list(facts["weights"]) == ["facenet"] and facts["gradients"] == {"fp32": 2}
     assert list(differences(study, ROOT / "workflow/reference/table1.csv")) == []
     (study / "crafted/facenet/bim/eps2.npy").write_bytes(b"changed")  # what it does make is watched as ever
@@ -245,7 +251,7 @@ def test_a_job_that_fails_says_why_in_one_line(toy):
     """Last, for it leaves the study damaged. A seal that fits the damage: the manifest still gives it away."""
     stored = toy / "results/toy/stored/facenet/bim/eps2/jpeg75/00000_00.jpg"
     stored.write_bytes(b"garbage")
-    seal(stored.parent)
+    forge(stored.parent)
     cell = "results/toy/redetected/facenet/bim/eps2/jpeg75.csv"
     run = snakemake(toy, "--cores", 1, "--configfile", TOY, "--forcerun", cell, "--", cell)
     assert run.returncode != 0
