@@ -58,7 +58,8 @@ EDITS = {
     "psr.py": TABLES,
     "store.py": ALL_CELLS,
     "enrol.py": {"provenance": 1},  # no gallery in this study
-    "models.py": {"train": 3, "gate": 3, "baseline": 2} | CRAFT | ALL_CELLS,  # recognisers are gated anew
+    # recognisers are gated anew
+    "models.py": {"train": 3, "gate": 3, "baseline": 2, "classify": 20} | CRAFT | {"store": 8, "redetect": 8} | TABLES,
     "render.py": {"render": 1, "sample": 1, "crop": 2, "crop_enrolled": 2, "train": 3, "gate": 3, "baseline": 2}
     | CRAFT
     | ALL_CELLS,
