@@ -6,8 +6,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
+from cloakbench.__main__ import main
+from cloakbench.benchmarks.copies import ALTERED
 from cloakbench.copies import Copies, correlation, looks
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
@@ -27,30 +29,6 @@ def jpeg(picture: Image.Image, quality: int) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def resized(picture: Image.Image, scale: float, quality: int = 85) -> Image.Image:
-    small = picture.resize([round(scale * edge) for edge in picture.size], Image.Resampling.BICUBIC)
-    return jpeg(small, quality)
-
-
-def trimmed(picture: Image.Image) -> Image.Image:
-    edge = round(0.02 * SIDE)
-    return picture.crop((edge, edge, SIDE - edge, SIDE - edge))
-
-
-ALTERED = {
-    "quality 95": lambda picture: jpeg(picture, 95),
-    "quality 30": lambda picture: jpeg(picture, 30),
-    "half the size": lambda picture: resized(picture, 0.5),
-    "half again the size": lambda picture: resized(picture, 1.5),
-    "by messenger": lambda picture: resized(picture, 0.4, 70),
-    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
-    "darker": lambda picture: ImageEnhance.Brightness(picture).enhance(0.95),
-    "2 % less at each edge": trimmed,
-    "grey": lambda picture: picture.convert("L").convert("RGB"),
-    "mirrored": ImageOps.mirror,
-}
-
-
 @pytest.fixture(scope="module")
 def photos():
     return [jpeg(render(person, 0), 92) for person in PEOPLE]
@@ -60,17 +38,17 @@ def photos():
 def test_a_copy_is_found(photos, altered):
     copies = Copies()
     for person, photo in enumerate(photos):
-        assert copies.take(f"{person}", f"{person}", photo, found(BOX)) == ""
+        assert copies.take(f"{person}", f"{person}", f"{person}", photo, found(BOX)) == ""
     for person, photo in enumerate(photos):
         copy = ALTERED[altered](photo)
         # the detector sees other pixels and puts its box a little elsewhere; on a trimmed copy the face is moved too
-        moved, scale = (round(0.02 * SIDE) if altered.startswith("2 %") else 0), copy.width / SIDE
+        moved, scale = (round(0.02 * SIDE) if altered.startswith("2%") else 0), copy.width / SIDE
         left, top, right, bottom = BOX
         box = (left - moved + 2.0, top - moved - 3.0, right - moved + 1.0, bottom - moved + 3.0)
         if altered == "mirrored":
             box = (SIDE - box[2], box[1], SIDE - box[0], box[3])
         scaled = tuple(edge * (1.0 if moved else scale) for edge in box)
-        assert copies.take("copy", "copy", copy, found(scaled)) == f"nearly the same picture as {person}"
+        assert copies.take("somebody", "copy", "copy", copy, found(scaled)) == f"nearly the same picture as {person}"
 
 
 def test_other_photos_of_the_same_people_are_none():
@@ -78,26 +56,37 @@ def test_other_photos_of_the_same_people_are_none():
     for person in PEOPLE:
         for photo in range(6):
             name = f"{person} {photo}"
-            assert copies.take(name, name, render(person, photo), found(BOX)) == ""
+            assert copies.take(f"{person}", name, name, render(person, photo), found(BOX)) == ""
 
 
-def test_two_people_before_one_background_are_two_pictures(photos):
+def before_one_background(photos) -> list[Image.Image]:
     """As a fixed camera sees them: all but a small part of the photo is the same."""
     scene = render(9, 0).resize((960, 960))
     seen = [scene.copy() for _ in photos]
     for view, photo in zip(seen, photos, strict=True):
         view.paste(photo.crop((60, 20, 180, 220)), (200, 500))
-    copies = Copies()
-    box = (206.0, 524.0, 314.0, 680.0)
+    return seen
+
+
+def test_shots_of_one_burst_are_copies():
+    """One person, one scene, another moment."""
+    copies, box = Copies(), (206.0, 524.0, 314.0, 680.0)
+    first, second = before_one_background([render(3, 0), render(3, 2)])
+    assert copies.take("p", "a", "a", first, found(box)) == ""
+    assert copies.take("p", "b", "b", second, found(box)) == "nearly the same picture as a"
+
+
+def test_two_people_before_one_background_are_two_pictures(photos):
+    seen, copies, box = before_one_background(photos), Copies(), (206.0, 524.0, 314.0, 680.0)
     for person, view in enumerate(seen):
-        assert copies.take(f"{person}", f"{person}", view, found(box)) == ""
-    assert copies.take("again", "again", jpeg(seen[3], 60), found(box)) == "nearly the same picture as 3"
+        assert copies.take(f"{person}", f"{person}", f"{person}", view, found(box)) == ""
+    assert copies.take("somebody", "again", "again", jpeg(seen[3], 60), found(box)) == "nearly the same picture as 3"
 
 
 def test_equal_bytes_are_known_by_their_digest(photos):
     copies = Copies()
-    assert copies.take("a", "digest", photos[0], found(BOX)) == ""
-    assert copies.take("b", "digest", photos[0], found(BOX)) == "same picture as a"
+    assert copies.take("p", "a", "digest", photos[0], found(BOX)) == ""
+    assert copies.take("p", "b", "digest", photos[0], found(BOX)) == "same picture as a"
 
 
 def test_faces_are_laid_over_each_other(photos):
@@ -113,4 +102,26 @@ def test_faces_are_laid_over_each_other(photos):
 
 def test_a_box_outside_the_photo(photos):
     with pytest.raises(InputError, match="outside the photo"):
-        Copies().take("a", "a", photos[0], found((300.0, 10.0, 340.0, 50.0)))
+        Copies().take("p", "a", "a", photos[0], found((300.0, 10.0, 340.0, 50.0)))
+
+
+def test_the_command_lists_them(tmp_path, photos, monkeypatch, capsys):
+    for person in range(2):
+        (tmp_path / f"p{person}").mkdir()
+        photos[person].save(tmp_path / f"p{person}" / "a.jpg", quality=92)
+    photos[0].save(tmp_path / "p1" / "sent.jpg", quality=60)
+    (tmp_path / "p1" / "notes.png").write_bytes(b"no picture")
+
+    def printed(*arguments):
+        monkeypatch.setattr("sys.argv", ["cloakbench", "copies", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0
+        return capsys.readouterr().out.splitlines()
+
+    broken, copy = printed(tmp_path)
+    assert broken.startswith("p1/notes.png: not an image")
+    assert copy == "p1/sent.jpg: nearly the same picture as p0/a.jpg"
+    heading, *rows = printed(tmp_path, "--altered", 1)
+    assert heading.split() == ["altered", "photos", "found", "most_bits", "least_whole", "least_face"]
+    assert len(rows) == len(ALTERED) and all(row.split()[-5:-3] == ["1", "1"] for row in rows)

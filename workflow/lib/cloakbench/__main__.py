@@ -1,4 +1,4 @@
-"""The command `cloakbench`: what can be asked of a finished study."""
+"""The command `cloakbench`: what can be asked of a finished study, and of photos before one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def main() -> None:
     summary.add_argument("study", type=Path, help="results/<study>")
     summary.add_argument("--top-k", type=int, default=1, metavar="K")
     summary.set_defaults(run=run_summary)
+    copies = commands.add_parser("copies", help="list the photos of a folder that a study would pass over")
+    copies.add_argument("root", type=Path, help="<root>/<identity>/<photo>")
+    copies.add_argument("--altered", type=int, default=0, metavar="N", help="alter N photos: are these copies found?")
+    copies.set_defaults(run=run_copies)
     options = parser.parse_args()
     try:
         sys.exit(options.run(options))
@@ -59,6 +63,24 @@ def run_summary(options: Namespace) -> int:
         f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; study {facts['config']['study']}, "
         f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}; {', '.join(sources)}"
     )
+    return 0
+
+
+def run_copies(options: Namespace) -> int:
+    """Print a line a photo that is a copy or of no use; with --altered, how many altered copies are found."""
+    from cloakbench import devices
+    from cloakbench.benchmarks.copies import altered, passed_over
+    from cloakbench.datasets import folder
+    from cloakbench.detectors import Detector
+
+    dataset, detector = folder(options.root), Detector(devices.use("cpu", 1))
+    if options.altered:
+        photos = [path for identity in dataset.identities for path in dataset.photos(identity)]
+        some = photos[:: max(1, len(photos) // options.altered)][: options.altered]
+        print(altered(some, detector).to_string(index=False))
+        return 0
+    for photo in passed_over(dataset, detector):
+        print(f"{photo.file}: {photo.passed_over}", flush=True)
     return 0
 
 

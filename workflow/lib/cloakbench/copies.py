@@ -3,9 +3,9 @@
 A messenger recompresses a picture, a gallery resizes it, a press agency sells it under two names. Attacked under one
 name and enrolled under the other, such a picture is recognised by its pixels and not by who is on it.
 
-Perceptual hashes of all photos are compared at once; the few that are alike are laid over each other, first the whole
-photos, then the faces. What remains between two copies is noise. Between two moments before one background it is
-another expression, between two people before a fixed camera another face, however small it is in the photo.
+Perceptual hashes of all photos are compared at once; the few that are alike are laid over each other. Of one identity
+the whole photos decide: shots of one burst are copies too. Of two the faces have to be the same as well, for before a
+fixed camera two people differ in nothing else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from cloakbench.crops import cut
 from cloakbench.detectors import Detection
 
 HASH = 12  # the hash keeps 12 x 12 frequencies; with 8 x 8 thousands of LFW's pairs are alike, 16 x 16 feel a crop
-ALIKE = 32  # of 144 bits; a photo that lost 2 % at each edge differs in up to 26. docs/copies.md has the counts
+ALIKE = 32  # of 144 bits; a photo that lost 2 % at each edge differs in up to 28. docs/copies.md has the counts
 NEAREST = 8  # photos laid over one: before a fixed camera every photo is like every other
 SIZE = 32  # pixels: so few that a face of 40 pixels is as sharp as one of 400
 MARGIN = 0.3  # around the face box
-SAME_WHOLE, SAME_FACE = 0.99, 0.985  # correlations, once laid over each other: copies lie above, all else below one
+# correlations, once laid over each other: copies lie above, all else below
+SAME_SCENE = 0.99  # of the whole photos of one identity
+SAME_WHOLE, SAME_FACE = 0.992, 0.985  # of those of two, and of their faces
 STEPS = 15
 
 _HALF = (SIZE - 1) / 2
@@ -101,25 +103,25 @@ class Copies:
         self._digests: dict[str, str] = {}
         self._files: list[str] = []
         self._hashes = bytearray()  # grows in place, so that all hashes are one array
-        self._pictures: list[tuple[np.ndarray, np.ndarray]] = []  # whole and face
+        self._pictures: list[tuple[str, np.ndarray, np.ndarray]] = []  # identity, whole and face
 
-    def take(self, file: str, digest: str, picture: Image.Image, face: Detection) -> str:
-        """Remember a photo and return "", or say which one taken before it is a copy of, and do not.
+    def take(self, identity: str, file: str, digest: str, picture: Image.Image, face: Detection) -> str:
+        """Remember an identity's photo and return "", or say which one taken before it is a copy of, and do not.
 
         digest: of the file's bytes. picture and face: as in `looks`, which may raise InputError.
         """
         if digest in self._digests:
             return f"same picture as {self._digests[digest]}"
         upright, mirrored = looks(picture, face)
-        if alike := list(self._alike(upright, mirrored)):
+        if alike := list(self._alike(identity, upright, mirrored)):
             return f"nearly the same picture as {self._files[max(alike)[1]]}"
         self._digests[digest] = file
         self._files.append(file)
         self._hashes += upright.hash.tobytes()
-        self._pictures.append((upright.whole, upright.face))
+        self._pictures.append((identity, upright.whole, upright.face))
         return ""
 
-    def _alike(self, *looks: Look) -> Iterator[tuple[float, int]]:
+    def _alike(self, identity: str, *looks: Look) -> Iterator[tuple[float, int]]:
         """Likeness and index of the photos taken that one of the looks is a copy of."""
         bits = HASH * HASH
         hashes = np.frombuffer(self._hashes, np.float32).reshape(-1, bits)
@@ -127,7 +129,12 @@ class Copies:
         for look, distances in zip(looks, differing.T, strict=True):
             near = np.flatnonzero(distances <= ALIKE)
             for index in near[np.argsort(distances[near], kind="stable")][:NEAREST]:
-                whole, face = self._pictures[index]
+                whose, whole, face = self._pictures[index]
                 likeness = correlation(whole, look.whole)
-                if likeness >= SAME_WHOLE and correlation(face, look.face) >= SAME_FACE:
+                if likeness >= SAME_SCENE and (whose == identity or same_picture(likeness, face, look.face)):
                     yield likeness, int(index)
+
+
+def same_picture(likeness: float, face: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two photos whose wholes correlate by `likeness` show one face, (32, 32) each, at one moment."""
+    return likeness >= SAME_WHOLE and correlation(face, other) >= SAME_FACE

@@ -155,7 +155,7 @@ def examine(root: Path, identity: str, path: Path, detector: Detector, taken: Co
     if fault := face.fault(picture.size):
         return Photo(identity, file, passed_over=fault)
     digest = sha256(path)
-    copy = taken.take(file, digest, picture, face)
+    copy = taken.take(identity, file, digest, picture, face)
     return Photo(identity, file, passed_over=copy) if copy else Photo(identity, file, digest, face)
 
 
