@@ -37,6 +37,7 @@ rule all:
     """The whole study: tables, figures and provenance."""
     default_target: True
     input:
+        GATES,
         STORED,
         rules.aggregate.input,
         rules.aggregate.output,

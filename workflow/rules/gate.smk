@@ -11,6 +11,7 @@ def refuse_a_gate_that_is_too_low():
             )
 
 
+GATES = expand(f"{STUDY}/gate/{{model}}.json", model=MODELS)
 if workflow.is_main_process:
     refuse_a_gate_that_is_too_low()
 

@@ -8,6 +8,7 @@ rule provenance:
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],
         subjects=f"{STUDY}/subjects.csv",
+        gates=GATES,
         weights=expand(f"{STUDY}/weights/{{model}}.safetensors", model=MODELS),
     output:
         provenance=f"{STUDY}/provenance.json",
