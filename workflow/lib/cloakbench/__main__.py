@@ -58,7 +58,7 @@ def run_summary(options: Namespace) -> int:
     psr, facts = read_psr(options.study / "psr.csv"), facts_of(options.study)
     print(summary(psr, options.top_k))
     digest = hashlib.sha256(json.dumps(facts["config"], sort_keys=True).encode()).hexdigest()
-    sources = [f"commit {facts['commit'] or 'unknown'}", f"config {digest[:12]}", *facts["devices"]]
+    sources = [f"commit {facts.get('commit') or 'unknown'}", f"config {digest[:12]}", *facts["devices"]]
     print(
         f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; study {facts['config']['study']}, "
         f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}; {', '.join(sources)}"
