@@ -40,8 +40,8 @@ rule aggregate:
         settings=made_with("aggregate"),
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
-        "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} --top-k {params.top_k} "
-        "--missed {params.missed} --output {output.psr:q} "
+        "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} "
+        "--top-k {params.top_k} --missed {params.missed} --output {output.psr:q} "
         "--settings {params.settings:q} --log {log:q}"
 
 

@@ -26,7 +26,7 @@ def require(condition, message, known=()):
 
 
 class EachKeyOnce(yaml.SafeLoader):
-    """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models with one name one is lost."""
+    """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models of one name one is lost."""
 
     def construct_mapping(self, node, deep=False):
         lines = {}
@@ -172,7 +172,7 @@ def check(config):
 
 
 def check_aligned(key, crop):
-    """An aligned crop follows from the face's points alone: what a box would be enlarged by or cut from says nothing."""
+    """An aligned crop follows from the face's points alone: what a box is enlarged by or cut from says nothing."""
     if "align" in crop:
         boxed = "short_side" in crop or crop["margin"] > 0
         require(not boxed, f"{key}.align: {crop['align']} takes no margin and no short_side; leave them out")

@@ -33,8 +33,8 @@ rule path:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} "
+        "{params.compute} --settings {params.settings:q} --log {log:q}"
 
 
 rule craft:

@@ -1,19 +1,21 @@
-def refuse_a_gate_that_is_too_low():
+GATES = expand(f"{STUDY}/gate/{{model}}.json", model=MODELS)
+
+
+def refuse_a_low_measurement():
     """End in one line where a recogniser was measured before and the config now asks for more."""
     minimum = config["gate"]["clean_top1"]
-    for path in sorted(Path(STUDY, "gate").glob("*.json")):
-        measured = json.loads(path.read_text())
-        if path.stem in MODELS and measured["clean_top1"] < minimum:
+    for model, path in zip(MODELS, map(Path, GATES)):
+        measured = json.loads(path.read_text())["clean_top1"] if path.is_file() else 100
+        if measured < minimum:
             raise SystemExit(
-                f"cloakbench: {path}: {path.stem} names {measured['clean_top1']:.1f} % of the clean faces, and "
-                f"gate.clean_top1 is {minimum}: lower it, or leave {path.stem} out; if its weights or its crop are "
-                "others now, delete that file and it is measured anew"
+                f"cloakbench: {path}: {model} names {measured:.1f} % of the clean faces, and gate.clean_top1 is "
+                f"{minimum}: lower it, or leave {model} out; if its weights or its crop are others now, delete that "
+                "file and it is measured anew"
             )
 
 
-GATES = expand(f"{STUDY}/gate/{{model}}.json", model=MODELS)
 if workflow.is_main_process:
-    refuse_a_gate_that_is_too_low()
+    refuse_a_low_measurement()
 
 
 rule gate:

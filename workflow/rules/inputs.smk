@@ -70,7 +70,7 @@ def given_content(wildcards):
 
 
 def class_list(wildcards):
-    """Where convert finds the identities of a softmax head: a list of its own, or the data set that it was trained on."""
+    """Where convert finds a softmax head's identities: a list of its own, or the data set that it was trained on."""
     model, dataset = config["models"][wildcards.model], config["dataset"]
     if model["head"] == "gallery":
         return ""

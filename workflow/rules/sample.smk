@@ -31,7 +31,8 @@ rule sample:
     shell:
         "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py "
         "--root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
-        "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} --min-classes {resources.largest_k} --seed {params.seed} "
+        "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
+        "--min-classes {resources.largest_k} --seed {params.seed} "
         "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} "
         "--settings {params.settings:q} --log {log:q}"
 
