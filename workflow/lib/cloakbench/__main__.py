@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -33,6 +34,8 @@ def main() -> None:
         sys.exit(options.run(options))
     except InputError as error:
         sys.exit(f"cloakbench {options.command}: error: {error}")
+    except BrokenPipeError:  # whoever reads, `head` say, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_verify(options: Namespace) -> int:
