@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -340,11 +341,16 @@ def test_files_from_another_time_change_nothing(study, undisturbed, days):
 
 
 def test_of_two_snakemakes_at_once_one_runs(study, undisturbed):
-    first, second = (start(study, ROOT, "--forcerun", "craft") for _ in range(2))
-    codes = sorted([first.wait(timeout=300), second.wait(timeout=300)])
-    assert codes[0] == 0, (study / "output.txt").read_text()
-    if codes[1] != 0:  # else the second came when the first had finished
-        assert "Directory cannot be locked" in (study / "output.txt").read_text()
+    """The first is stopped when it holds its locks, so that the second does come at once."""
+    first, locks = start(study, ROOT, "--forcerun", "craft"), study / ".snakemake/locks"
+    while len(list(locks.glob("*"))) < 2:
+        assert first.poll() is None, (study / "output.txt").read_text()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)
+    second = run(study, "--forcerun", "craft")
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode != 0 and "Directory cannot be locked" in second.stderr
+    assert first.wait(timeout=300) == 0, (study / "output.txt").read_text()
     assert results(study) == results(undisturbed)
     assert list(differences(study / "results/tiny", PUBLISHED)) == []
 

@@ -12,8 +12,8 @@ ROWS = ["storage", "source", "attack", "eps"]
 EMPTY = "--"  # a cell without a face
 CLEAN = """\
 Clean faces that each target names, in percent: cut for it from the photographs, and, as every cell is judged, from the
-crop that was stored for the source. What lies between the two is no protection. `outside`: the share of what the target
-sees that lies outside the stored crop and is black."""
+crop that was stored for the source. What lies between the two is no protection. The last column is the share of what
+the target sees that lies outside the stored crop and is black."""
 MISSED = {
     "protected": "a face that was not found again counts as protected",
     "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
