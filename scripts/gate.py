@@ -12,7 +12,7 @@ def main(options):
     from cloakbench.attacks import attack
     from cloakbench.craft import estimate
     from cloakbench.files import open_faces, write_text
-    from cloakbench.gate import check, clean_answers, clean_top1, doubt, enrolled_leads, rgb_over_bgr
+    from cloakbench.gate import check, doubt, measured
     from cloakbench.models import load_recogniser
     from cloakbench.sample import attacked, read_photos
 
@@ -20,17 +20,11 @@ def main(options):
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
     labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
     parts = [open_faces(path) for path in options.faces]
-    compute, orders = (options.batch, device), (False, True)
-    (ranks, leads), (ranks_bgr, leads_bgr) = (clean_answers(recogniser, parts, labels, *compute, bgr) for bgr in orders)
-    measured, exchanged = clean_top1(ranks), clean_top1(ranks_bgr)
-    print(f"clean top-1 of {options.name} on {len(labels)} faces: {measured:.1f} %")
-    check(options.name, measured, exchanged, options.minimum)
-    if options.enrolled:
-        enrolled = open_faces(options.enrolled), read_photos(options.enrolment)["identity"]
-        evidence = rgb_over_bgr(*(enrolled_leads(recogniser, *enrolled, *compute, bgr) for bgr in orders))
-    else:
-        evidence = rgb_over_bgr(leads, leads_bgr, labels)
-    if message := doubt(options.name, evidence):
+    enrolled = options.enrolled and (open_faces(options.enrolled), read_photos(options.enrolment)["identity"])
+    found = measured(recogniser, parts, labels, enrolled, options.batch, device)
+    print(f"clean top-1 of {options.name} on {len(labels)} faces: {found['clean_top1']:.1f} %")
+    check(options.name, found["clean_top1"], found["clean_top1_bgr"], options.minimum)
+    if message := doubt(options.name, found["rgb_over_bgr"]):
         command.warn(message)
     if options.attacks:
         device = devices.use(options.device, options.threads, options.precision)
@@ -38,8 +32,7 @@ def main(options):
         attacks = [attack(**entry) for entry in options.attacks]
         cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device, recogniser)
         print(f"crafting on {options.name}: {cost}")
-    facts = {"model": options.name, "faces": len(labels), "clean_top1": measured, "clean_top1_bgr": exchanged}
-    facts["rgb_over_bgr"] = evidence
+    facts = {"model": options.name, "faces": len(labels), **found}
     write_text(options.output, json.dumps(facts) + "\n")
 
 

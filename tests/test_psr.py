@@ -107,6 +107,16 @@ def test_whole_crop_ranks_count_although_no_face_was_found():
     assert (row.n, row.detected, row.recognised) == (3, 2, 2)
 
 
+def test_the_baseline_stands_beside_every_cell_of_its_target():
+    cells_ = [("a", "bim", 4, "j", "b"), ("a", "bim", 4, "j", "c")]
+    frame = pd.concat([one_cell(cell, [0, 9, None, 9]) for cell in cells_], ignore_index=True)
+    frame["outside"] = [10.0, 30.0, np.nan, 50.0, 0.0, 0.0, np.nan, 0.0]
+    psr = protection(frame, [1, 5], baseline={"b": [0, 0, 2, 7]}).set_index(["target", "top_k"])
+    assert (psr.loc[("b", 1), "psr_photo"], psr.loc[("b", 5), "psr_photo"]) == (50.0, 25.0)
+    assert psr.loc["c", "psr_photo"].isna().all()
+    assert list(psr["outside"]) == [30.0, 30.0, 0.0, 0.0]
+
+
 def test_psr_over_the_cleanly_recognised():
     frame = pd.concat(
         [one_cell(("a", "clean", 0, "j", "b"), [0, 0, 9, None]), one_cell(("a", "bim", 4, "j", "b"), [0, 9, 0, 9])]

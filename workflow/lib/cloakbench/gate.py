@@ -27,6 +27,29 @@ FEWEST = 8  # identities without which nothing is said about the order
 DECISIVE = 3.0  # |t| from which the order counts as told
 
 
+def measured(
+    recogniser: Recogniser,
+    parts: Sequence[np.ndarray],
+    labels: np.ndarray,
+    enrolled: tuple[np.ndarray, Sequence[str]] | None,
+    batch: int,
+    device: torch.device,
+) -> dict[str, float | None]:
+    """What the gate has to say of a recogniser: clean top-1 in percent, in RGB and in BGR, and `rgb_over_bgr`.
+
+    parts, labels: the clean faces, as in `clean_answers`. enrolled: faces and identities of a gallery, as in
+    `enrolled_leads`; None for a class head, whose clean faces tell.
+    """
+    orders = (False, True)
+    found, leads = zip(*(clean_answers(recogniser, parts, labels, batch, device, bgr) for bgr in orders), strict=True)
+    if enrolled:
+        evidence = rgb_over_bgr(*(enrolled_leads(recogniser, *enrolled, batch, device, bgr) for bgr in orders))
+    else:
+        evidence = rgb_over_bgr(*leads, labels)
+    rgb, bgr = map(clean_top1, found)
+    return {"clean_top1": rgb, "clean_top1_bgr": bgr, "rgb_over_bgr": evidence}
+
+
 def clean_answers(
     recogniser: Recogniser,
     parts: Sequence[np.ndarray],
@@ -38,7 +61,7 @@ def clean_answers(
     """The true class's rank of each face, (N,) int64 with 0 for named, and its lead, (N,): its logit minus the mean of
     the others'.
 
-    parts: arrays (M, size, size, 3) uint8 of faces, N together; labels: (N,). bgr: show the faces with red and blue
+    parts: arrays (M, height, width, 3) uint8 of faces, N together; labels: (N,). bgr: show the faces with red and blue
     exchanged.
     """
     found, leads, rest = [], [], torch.from_numpy(labels).to(device)
@@ -68,7 +91,7 @@ def enrolled_leads(
 ) -> np.ndarray:
     """Each identity's lead, (K,): mean cosine of two faces of it, minus mean cosine of faces of it and of others.
 
-    faces: (M, size, size, 3) uint8, all that are enrolled; identities: who is on each. At most PHOTOS of each of the
+    faces: (M, height, width, 3) uint8, all that are enrolled; identities: who is on each. At most PHOTOS of each of the
     first IDENTITIES that have two or more are looked at; where there are no two of these the array is empty. bgr: show
     them with red and blue exchanged. No template is asked for: those were made in one order, and prefer it.
     """

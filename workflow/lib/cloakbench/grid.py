@@ -28,7 +28,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
     settings, everything counts as left over: what the study still makes of it is made again.
     """
-    matrix, chunks = config["matrix"], config["compute"]["chunks"]
+    matrix, chunks, compared = config["matrix"], config["compute"]["chunks"], covers_paper(config)
     models = {name: config["models"][name] for name in (*matrix["source"], *matrix["target"])}
     asked = {key: {*matrix[key]} for key in ("source", "storage", "target")} | {
         "attack": {"clean", *matrix["attack"]},
@@ -48,7 +48,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         return whole or {
             "render": config["dataset"]["loader"] != "synthetic",
             "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
-            "compare": not covers_paper(config),
+            "compare": not compared,
         }.get(stage, False)
 
     return left
