@@ -8,7 +8,7 @@ from cloakbench import command
 
 def main(options):
     from cloakbench import devices
-    from cloakbench.cells import COLUMNS
+    from cloakbench.cells import columns
     from cloakbench.classify import classify
     from cloakbench.files import read_table, write_text
     from cloakbench.models import load_recogniser
@@ -28,7 +28,7 @@ def main(options):
         options.batch,
         device,
     )
-    write_text(options.output, rows.assign(**options.cell)[COLUMNS].to_csv(index=False))
+    write_text(options.output, rows.assign(**options.cell)[columns(options.cell)].to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import nn
 
 from cloakbench import seals
 from cloakbench.models import Recogniser
+from cloakbench.study import config as study_config
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real"
@@ -36,25 +36,10 @@ def snakemake(directory: Path, *arguments: object, root: Path = ROOT) -> subproc
     )
 
 
-RULES = compile((ROOT / "workflow/rules/config.smk").read_text(), "config.smk", "exec")
-
-
-def check_config(config: dict) -> dict:
-    """What the workflow does with a config before anything else; its names."""
-    workflow = SimpleNamespace(
-        basedir=str(ROOT),
-        modifier=SimpleNamespace(skip_validation=False),
-        sourcecache=_Sources(),
-        configfiles=[],
-    )
-    names = {"workflow": workflow, "config": config}
-    exec(RULES, names)
-    return names
-
-
-class _Sources:
-    def open(self, source):
-        return Path(source.get_path_or_uri(secret_free=True)).open()
+def complete(config: dict) -> dict:
+    """A config as the workflow fills it in and checks it before anything else."""
+    study_config.complete(config, [], ROOT / "config.yaml", ROOT / "workflow/schemas/config.schema.yaml")
+    return config
 
 
 def checkout_copy(path: Path) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cloakbench.cells import COLUMNS
+from cloakbench.cells import columns
 from cloakbench.claims import CLAIMS, EVALUATED, Claim, evaluate
 from cloakbench.comparison import (
     CELL,
@@ -17,15 +17,14 @@ from cloakbench.comparison import (
     at_least,
     at_most,
     compare,
-    covers,
-    missing,
     ordered,
     read_published,
 )
 from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
-from cloakbench.grid import PAPER as GRID
 from cloakbench.psr import protection
+from cloakbench.study.grid import PAPER as GRID
+from cloakbench.study.keys import NAMES
 
 TABLE = Path(__file__).parents[1] / "workflow" / "reference" / "table1.csv"
 IMPOSSIBLE = ("senet50", "illc", 32, "facenet", 25)
@@ -179,7 +178,7 @@ def test_photos_of_one_subject_are_no_independent_trials(published):
             (i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 0.0, 64)
             for i, rank in enumerate([0, 9] * 250)
         ],
-        columns=COLUMNS,
+        columns=columns(NAMES),
     )
     psr = protection(faces, [1])
     assert psr[["n", "subjects", "psr"]].iloc[0].tolist() == [500, 100, 50]
@@ -214,34 +213,12 @@ def test_storages_are_compared_apart_and_strangers_left_out(published):
 def test_cells_without_a_face_are_not_measured(published):
     empty = as_study(published)
     empty.loc[empty["eps"] == 128, ["n", "subjects", "psr"]] = [0, 0, np.nan]
-    assert len(compare(empty, published)) == 450
-    assert missing(empty, published) == ["jpeg75: eps 128"]
-
-
-# --- what a study covers
-
-
-def test_a_whole_study_covers_the_grid(published):
-    assert covers(as_study(published), published)
-    assert missing(as_study(published), published) == []
-
-
-def test_what_is_missing_is_named(published):
-    whole = as_study(published)
-    part = whole[(whole["eps"] != 64) & ~at(whole, *IMPOSSIBLE) & ~at(whole, "facenet", "bim", 4, "resnet50", 5)]
-    assert missing(part, published) == [
-        "jpeg75: eps 64",
-        "jpeg75: facenet bim eps 4 -> resnet50, top 5",
-        "jpeg75: senet50 illc eps 32 -> facenet, top 25",
-    ]
-    assert not covers(part, published)
-    both = pd.concat([whole, whole[whole["source"] == "facenet"].assign(storage="png")])
-    assert missing(both, published) == ["png: source resnet50, senet50"]
+    table = compare(empty, published)
+    assert len(table) == 450 and 128 not in set(table["eps"])
 
 
 def test_a_study_of_other_models_covers_nothing(published):
     other = as_study(published).query("source == 'facenet'").assign(source="edgeface")
-    assert missing(other, published) == ["every cell: the study has none of the published grid"]
     assert compare(other, published).empty
     assert set(evaluate(CLAIMS, other)["verdict"]) == {"not covered"}
 

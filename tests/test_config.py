@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from cloakbench.architectures import ARCHITECTURES, find
 from cloakbench.attacks import FAMILIES, GOALS
 from cloakbench.datasets import LOADERS
+from cloakbench.errors import InputError
 from cloakbench.graphs import FORMS
-from cloakbench.images import SUBSAMPLING, SUFFIX
 from cloakbench.models import GALLERY_SCALE
 from cloakbench.small import SMALL
-from conftest import ROOT, TOY, check_config, job_counts, snakemake
+from cloakbench.store import FORMATS, SUBSAMPLING
+from cloakbench.study.config import check_keys
+from conftest import ROOT, TOY, complete, job_counts, snakemake
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 WRONG = {
@@ -99,7 +103,19 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
+def test_a_wrong_config_is_refused_in_one_line(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(InputError) as refused:
+        laid_over(tmp_path / "wrong.yaml")
+    message = str(refused.value)
+    assert message.startswith("config: ") and len(message.splitlines()) == 1
+    for part in WRONG[text]:
+        assert part in message
+
+
+@pytest.mark.parametrize("text", [*WRONG][:2])
+def test_a_user_reads_that_line_last(text, tmp_path):
     (tmp_path / "wrong.yaml").write_text(text)
     run = snakemake(tmp_path, "-n", "--configfile", tmp_path / "wrong.yaml")
     assert run.returncode != 0
@@ -108,6 +124,60 @@ def test_a_wrong_config_is_refused_in_one_line(text, tmp_path):
     for part in WRONG[text]:
         assert part in message
     assert not (tmp_path / "results").exists()
+
+
+AS_TEXT = {
+    "dataset={subjects: 3}": {"dataset": {"subjects": 3}},
+    "top_k=[1]": {"top_k": [1]},
+    "matrix={eps: [2, 5]}": {"matrix": {"eps": [2, 5]}},
+    "detection={missed: drop}": {"detection": {"missed": "drop"}},
+    "gate={clean_top1: 62.5}": {"gate": {"clean_top1": 62.5}},
+    "models={senet50: {std: [1, 2.5, 3], mean: 127.5}}": {"models": {"senet50": {"std": [1, 2.5, 3], "mean": 127.5}}},
+    "crops={tight160: {size: 96, margin: 0.1}}": {"crops": {"tight160": {"size": 96, "margin": 0.1}}},
+    "seed=7": {"seed": 7},
+    "dataset={root: null, subjects: 4}": {"dataset": {"root": None, "subjects": 4}},
+}
+
+
+@pytest.mark.parametrize("text", AS_TEXT)
+def test_a_value_on_the_command_line_means_what_it_means_in_a_file(text):
+    config, expected = shipped(), shipped()
+    update_config(config, parse_config([text]))
+    update_config(expected, AS_TEXT[text])
+    assert complete(config) == complete(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("dataset={subjects: three}", ["dataset.subjects: 'three'", "integer"]),
+        ("top_k=[one]", ["top_k[0]: 'one'", "integer"]),
+        ("matrix={eps: 4}", ["matrix.eps: 4", "array"]),
+        ("gate={clean_top1: '[}'}", ["gate.clean_top1: '[}'", "number"]),
+    ],
+)
+def test_what_means_nothing_there_is_refused(text, parts):
+    config = shipped()
+    update_config(config, parse_config([text]))
+    with pytest.raises(InputError) as refused:
+        complete(config)
+    assert all(part in str(refused.value) for part in parts)
+
+
+def test_the_command_line_of_a_user(tmp_path):
+    run = snakemake(tmp_path, "-n", "--configfile", TOY, "--config", "dataset={subjects: 4}", "top_k=[1]")
+    assert run.returncode == 0, run.stderr
+    assert job_counts(run.stdout)["craft"] == 8
+
+
+def test_home_is_home(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = checked("dataset: {loader: folder, root: ~/photos}")
+    assert config["dataset"]["root"] == str(tmp_path / "photos")
+    config = checked(f"{ONE}, head: softmax, classes: ~/six.txt}}}}\ntop_k: [1]".replace("given.pt", "~/given.pt"))
+    assert config["models"]["mine"]["weights"] == str(tmp_path / "given.pt")
+    with pytest.raises(InputError, match=r"dataset\.root: no folder '~nobody_here/photos'"):
+        checked("dataset: {loader: folder, root: ~nobody_here/photos}")
 
 
 @pytest.fixture
@@ -124,20 +194,32 @@ def given(tmp_path, monkeypatch):
     (tmp_path / "vggface2/identity_meta.csv").write_text(f"Class_ID, Name, Sample_Num, Flag, Gender\n{people}")
 
 
+def shipped() -> dict:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def laid_over(path: Path) -> dict:
+    """What becomes of a config file that a user gives."""
+    check_keys(path)
+    config = shipped()
+    update_config(config, yaml.safe_load(path.read_text()))
+    return complete(config)
+
+
 def checked(*studies: str) -> dict:
     """The config of studies laid over config.yaml, as the jobs get it."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = shipped()
     for study in studies:
         update_config(config, yaml.safe_load(study))
-    return check_config(config)["config"]
+    return complete(config)
 
 
 @pytest.mark.parametrize("text", UNUSED)
 def test_what_a_study_would_not_use_is_refused(text, given):
-    with pytest.raises(SystemExit) as refused:
+    with pytest.raises(InputError) as refused:
         checked(text)
     message = str(refused.value)
-    assert message.startswith("cloakbench: config: ") and len(message.splitlines()) == 1
+    assert message.startswith("config: ") and len(message.splitlines()) == 1
     for part in UNUSED[text]:
         assert part in message
 
@@ -224,7 +306,7 @@ def test_the_schema_and_the_registries_name_the_same_things():
     assert set(attack["family"]["enum"]) == set(FAMILIES)
     assert set(attack["goal"]["enum"]) == set(GOALS)
     storage = SCHEMA["properties"]["storages"]["additionalProperties"]["properties"]
-    assert set(storage["format"]["enum"]) == set(SUFFIX)
+    assert set(storage["format"]["enum"]) == set(FORMATS)
     assert set(storage["subsampling"]["enum"]) == set(SUBSAMPLING)
     assert set(SCHEMA["properties"]["dataset"]["properties"]["loader"]["enum"]) <= set(LOADERS)
     assert f"without the key {GALLERY_SCALE:g}" in model["scale"]["description"]

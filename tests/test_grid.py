@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cloakbench.grid import PAPER, covers_paper, left_over
+from cloakbench.study.grid import PAPER, covers_paper, left_over
 
-MODEL = {"head": "gallery", "crop": "tight"}
+MODEL = {"head": "gallery", "crop": "tight", "weights": "b.pt"}
 CONFIG = {
     "dataset": {"loader": "synthetic"},
     "matrix": {"source": ["a"], "attack": ["bim"], "eps": [2, 8], "storage": ["j.75"], "target": ["b"]},
     "top_k": [1],
-    "models": {"a": {"head": "softmax", "crop": "loose"}, "b": MODEL, "c": MODEL},
+    "models": {"a": {"head": "softmax", "crop": "loose", "weights": "trained"}, "b": MODEL, "c": MODEL},
     "compute": {"chunks": 1},
 }
 
@@ -25,11 +25,13 @@ CELL = {"source": "a", "attack": "bim", "eps": "2", "storage": "j.75"}
 CLEAN = CELL | {"attack": "clean", "eps": "0"}
 OWN = [
     *(of("aggregate"), of("sample"), of("render"), of("examples"), of("curves", source="a", storage="j.75")),
-    *(of("crop", crop="tight"), of("convert", model="a"), of("gate", model="b"), of("enrol", model="b")),
+    *(of("crop", crop="tight"), of("train", model="a"), of("convert", model="b"), of("gate", model="b")),
+    of("enrol", model="b"),
     *(of("path", source="a", attack="bim", eps="8"), of("store", **CELL), of("classify", **CLEAN, target="b")),
 ]
 TAKEN_OUT = [
     *({}, of("compare"), of("convert", model="c"), of("enrol", model="a"), of("crop", crop="wide")),
+    *(of("train", model="b"), of("convert", model="a")),
     *(of("craft", source="b", attack="bim", eps="2"), of("path", source="a", attack="bim", eps="4")),
     *(of("store", **CELL | {"storage": "png"}), of("classify", **CELL, target="a"), of("store", **CELL, part="0")),
     *(of("store", **CELL | {"attack": "illc"}), of("curves", source="b", storage="j.75")),

@@ -12,7 +12,8 @@ from cloakbench import images
 from cloakbench.crops import cut
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.images import encode, read_photo, to_bytes
+from cloakbench.images import read_photo, to_bytes
+from cloakbench.store import SUBSAMPLING, encode
 
 
 def found(*box: float) -> Detection:
@@ -130,14 +131,14 @@ def test_a_box_outside_is_refused(photo):
         cut(photo, found(200, 200, 250, 250), {"size": 32, "margin": 0})
 
 
-@pytest.mark.parametrize("subsampling", images.SUBSAMPLING)
+@pytest.mark.parametrize("subsampling", SUBSAMPLING)
 def test_jpeg_has_the_quality_and_subsampling_asked_for(photo, subsampling):
     from PIL import JpegImagePlugin
 
     face = np.asarray(photo)
     storage = {"format": "jpeg", "quality": 75, "subsampling": subsampling}
     stored = Image.open(io.BytesIO(encode(face, storage)))
-    assert JpegImagePlugin.get_sampling(stored) == images.SUBSAMPLING[subsampling]
+    assert JpegImagePlugin.get_sampling(stored) == SUBSAMPLING[subsampling]
     reference = io.BytesIO()
     Image.fromarray(face).save(reference, "JPEG", quality=75, subsampling=subsampling)
     assert stored.quantization == Image.open(reference).quantization

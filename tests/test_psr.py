@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from cloakbench.cells import COLUMNS, KEYS, cells, read_cells
+from cloakbench.cells import columns, read_cells
 from cloakbench.errors import InputError
 from cloakbench.psr import protection
 from cloakbench.ranking import ranks
 from cloakbench.seals import seal
+from cloakbench.study.grid import cells
+from cloakbench.study.keys import NAMES
 
 MATRIX = {"source": ["a", "NA"], "attack": ["bim"], "eps": [8, 4], "storage": ["jpeg75"], "target": ["a", "b"]}
 
@@ -23,8 +25,8 @@ def one_cell(cell, ranks_, photos=1, classes=64) -> pd.DataFrame:
         (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None, 0.0, classes)
         for i, rank in enumerate(ranks_)
     ]
-    types = {column: "Int64" for column in COLUMNS if column not in {*KEYS, "outside"}} | {"eps": "Int64"}
-    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
+    types = {column: "Int64" for column in columns([]) if column != "outside"} | {"eps": "Int64"}
+    return pd.DataFrame(rows, columns=columns(NAMES)).astype(types)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def study(rng) -> pd.DataFrame:
     def some():
         return [None if rng.random() < 0.2 else int(rng.integers(0, 30)) for _ in range(40)]
 
-    return pd.concat([one_cell(cell, some()) for cell in cells(MATRIX)], ignore_index=True)
+    return pd.concat([one_cell(cell.values(), some()) for cell in cells(MATRIX)], ignore_index=True)
 
 
 @pytest.mark.parametrize("missed", ["protected", "drop"])
@@ -42,7 +44,7 @@ def test_every_cell_follows_from_its_ranks_by_equation_5(study, missed):
     for row in psr.itertuples():
         n = hits = detected = 0
         for face in study.itertuples():
-            if all(getattr(face, key) == getattr(row, key) for key in KEYS):
+            if all(getattr(face, key) == getattr(row, key) for key in NAMES):
                 detected += face.detected
                 if face.detected or missed == "protected":
                     n += 1
@@ -154,10 +156,10 @@ def test_damaged_ranks_never_become_a_table(study):
 
 def test_ranks_files_are_checked_as_they_are_read(study, tmp_path):
     for cell in cells(MATRIX):
-        source, attack, eps, storage, target = cell
+        source, attack, eps, storage, target = cell.values()
         path = tmp_path / source / attack / f"eps{eps}" / storage / f"{target}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        study[(study[KEYS] == list(cell)).all(axis=1)].to_csv(path, index=False)
+        study[(study[NAMES] == list(cell.values())).all(axis=1)].to_csv(path, index=False)
         seal(path)
     pd.testing.assert_frame_equal(read_cells(tmp_path, MATRIX), study, check_dtype=False)
     damaged = tmp_path / "a" / "bim" / "eps4" / "jpeg75" / "b.csv"

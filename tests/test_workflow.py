@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cloakbench.grid import left_over
 from cloakbench.inspection import sealed
 from cloakbench.seals import read_seal
+from cloakbench.study.grid import left_over
 from cloakbench.verify import differences
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 
@@ -51,37 +51,98 @@ def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
 
 ALL_CELLS = {"store": 10, "redetect": 10, "classify": 20} | TABLES
 CRAFT = {"path": 8, "craft": 8, "examples": 1}
+ONE_ATTACK = {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
+SENET = {"train": 1, "gate": 1, "baseline": 1, "classify": 10} | TABLES
+# what is written in place of what, in which file: the jobs of a finished study that it repeats
 EDITS = {
-    "ranking.py": {"baseline": 2, "classify": 20} | TABLES,
-    "plots.py": {"curves": 2, "examples": 1, "provenance": 1},  # provenance names the code of every script
-    "attacks.py": CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
-    "psr.py": TABLES,
-    "store.py": ALL_CELLS,
-    "enrol.py": {"provenance": 1},  # no gallery in this study
+    # nothing that a job runs: comments, docstrings, wording for people, what carries a job, what another study runs
+    ("ranking.py", "    true = ", "    # the true one\n    true = "): {},
+    ("ranking.py", "Number of classes with strictly larger", "How many classes have larger"): {},
+    ("craft.py", 'desc=f"eps {eps}"', 'desc=f"budget {eps}"'): {},
+    ("command.py", '"done in {', '"took {'): {},
+    ("command.py", '"also write progress, warnings', '"write progress, warnings'): {},
+    ("../../../scripts/craft.py", 'help="clean faces"', 'help="the clean faces"'): {},
+    ("seals.py", "indent=0", "indent=1"): {},
+    ("enrol.py", "F.normalize(sums).float()", "F.normalize(sums.double()).float()"): {},  # there is no gallery
+    ("datasets.py", '"<root>/<Name>/<Name>_0001.jpg"', '"<root>/<Name>/<Name>_1.jpg"'): {},  # of lfw
+    ("store.py", 'picture.save(file, "PNG")', 'picture.save(file, "PNG", optimize=True)'): {},
+    ("onnx_graph.py", "import torch\n", "import torch\n\nTORCH = torch\n"): {},
+    # what a job runs, and nobody else
+    ("ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
+    ("plots.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
+    ("attacks.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
+    ("attacks.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
+    ("psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
+    ("store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
+    ("small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
     # recognisers are gated anew
-    "models.py": {"train": 3, "gate": 3, "baseline": 2, "classify": 20} | CRAFT | {"store": 8, "redetect": 8} | TABLES,
-    "render.py": {"render": 1, "sample": 1, "crop": 2, "crop_enrolled": 2, "train": 3, "gate": 3, "baseline": 2}
+    ("models.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): {
+        "train": 3,
+        "gate": 3,
+        "baseline": 2,
+        "classify": 20,
+    }
+    | CRAFT
+    | {"store": 8, "redetect": 8}
+    | TABLES,
+    ("render.py", "SIDE = 240", "SIDE = 241"): {
+        "render": 1,
+        "sample": 1,
+        "crop": 2,
+        "crop_enrolled": 2,
+        "train": 3,
+        "gate": 3,
+        "baseline": 2,
+    }
     | CRAFT
     | ALL_CELLS,
 }
 
 
-@pytest.mark.parametrize("module", EDITS)
-def test_an_edited_module_reruns_exactly_what_uses_it(toy, checkout, module):
+@pytest.mark.parametrize("edit", EDITS)
+def test_edited_code_reruns_exactly_what_runs_it(toy, checkout, edit):
+    module, old, new = edit
     path = checkout / "workflow/lib/cloakbench" / module
     original = path.read_text()
-    path.write_text(original + "\n# edited\n")
+    assert old in original
+    path.write_text(original.replace(old, new))
     try:
-        assert would_run(toy, root=checkout) == EDITS[module]
+        assert would_run(toy, root=checkout) == EDITS[edit]
     finally:
         path.write_text(original)
+
+
+KEY = """    Key("direction", "classify", None, "evasion"),
+)
+NAMES"""
+
+
+def test_a_key_with_a_default_repeats_nothing(toy, checkout, tmp_path):
+    """Another value of it is a folder before the storage's, and asks for its own cells and the tables alone."""
+    keys, schema = checkout / "workflow/lib/cloakbench/study/keys.py", checkout / "workflow/schemas/config.schema.yaml"
+    originals = {path: path.read_text() for path in (keys, schema)}
+    target = "      target: {$ref"
+    assert target in originals[schema]
+    keys.write_text(originals[keys].replace(")\nNAMES", KEY))
+    schema.write_text(originals[schema].replace(target, f"      direction: {{$ref: '#/$defs/names'}}\n{target}"))
+    try:
+        assert would_run(toy, root=checkout) == {}
+        (tmp_path / "said.yaml").write_text("matrix: {direction: [evasion]}")
+        assert would_run(toy, tmp_path / "said.yaml", root=checkout) == {}
+        (tmp_path / "both.yaml").write_text("matrix: {direction: [evasion, enrolled]}")
+        run = snakemake(toy, "-n", "-p", "--configfile", TOY, tmp_path / "both.yaml", root=checkout)
+        assert job_counts(run.stdout) == {"classify": 20} | TABLES, run.stderr
+        assert run.stdout.count("/eps5/direction=enrolled/jpeg75/senet50.csv --device") == 4
+        assert '"direction": "enrolled", ' in run.stdout
+    finally:
+        for path, text in originals.items():
+            path.write_text(text)
 
 
 CHANGES = {
     "top_k: [1, 2]": TABLES,
     "detection: {missed: drop}": {"classify": 20, "examples": 1} | TABLES,
-    "attacks: {illc: {step_size: 2}}": {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
-    | TABLES,
+    "attacks: {illc: {step_size: 2}}": ONE_ATTACK | TABLES,
     "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
     # a budget between two others is one more link of the path: the larger one follows it, the smaller one stays
     "matrix: {eps: [2, 3, 5]}": {"path": 8, "craft": 8, "examples": 1, "store": 8, "redetect": 8, "classify": 16}

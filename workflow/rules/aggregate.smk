@@ -17,8 +17,7 @@ rule aggregate:
     """From the rank of every face to the Protection Success Rate of every cell."""
     input:
         again("aggregate"),
-        expand(CELLS, **MATRIX),
-        expand(CELLS, **MATRIX | {"attack": "clean", "eps": 0}),
+        every_cell(RANKS, "classify"),
         expand(rules.baseline.output.ranks, model=MATRIX["target"]),
     output:
         psr=report(
@@ -32,14 +31,14 @@ rule aggregate:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("aggregate.py"),
+        code=code_of("aggregate.py"),
         folder=lambda wildcards: STUDY,
         matrix=json.dumps(MATRIX),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
         settings=made_with("aggregate"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
+        "{JOB}/aggregate.py "
         "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} "
         "--top-k {params.top_k} --missed {params.missed} --output {output.psr:q} "
         "--settings {params.settings:q} --log {log:q}"
@@ -64,11 +63,11 @@ rule table:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("table.py"),
+        code=code_of("table.py"),
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("table"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py "
+        "{JOB}/table.py "
         "--psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} "
         "--settings {params.settings:q} --log {log:q}"

@@ -19,12 +19,12 @@ rule baseline:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
-        code=code_version("baseline.py"),
+        code=code_of("baseline.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gallery_option,
         settings=made_with("baseline"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/baseline.py "
+        "{JOB}/baseline.py "
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --output {output.ranks:q} "
         "{params.compute} --settings {params.settings:q} --log {log:q}"

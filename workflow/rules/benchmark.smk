@@ -24,13 +24,13 @@ rule benchmark_craft:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
     params:
-        code=lambda wildcards: code_version("benchmarks/craft.py"),
+        code=code_of("benchmarks/craft.py"),
         model=lambda wildcards: json.dumps(NETWORKS[wildcards.network]),
         repetitions=MEASURED["repetitions"],
         threads=config["compute"]["threads"],
         batch=config["compute"]["batch"],
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/craft.py --model {params.model:q} --repetitions {params.repetitions} "
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/craft.py --model {params.model:q} --repetitions {params.repetitions} "
         "--output {output.csv:q} --threads {params.threads} --batch {params.batch} --log {log:q}"
 
 
@@ -44,12 +44,12 @@ rule benchmark_overhead:
         "../../envs/cloakbench.yaml"
     threads: WHOLE_MACHINE
     params:
-        code=lambda wildcards: code_version("benchmarks/overhead.py"),
+        code=code_of("benchmarks/overhead.py"),
         snakefile=lambda wildcards: f"{workflow.basedir}/Snakefile",
         config=lambda wildcards: json.dumps(config),
         changes=json.dumps(MEASURED["overhead"]),
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/overhead.py --snakefile {params.snakefile:q} --config {params.config:q} "
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/overhead.py --snakefile {params.snakefile:q} --config {params.config:q} "
         "--changes {params.changes:q} --cores {threads} --output {output.csv:q} --log {log:q}"
 
 
@@ -63,10 +63,10 @@ rule benchmark_startup:
         "../../envs/cloakbench.yaml"
     threads: WHOLE_MACHINE
     params:
-        code=lambda wildcards: code_version("benchmarks/startup.py"),
+        code=code_of("benchmarks/startup.py"),
         repetitions=MEASURED["starts"],
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/startup.py --repetitions {params.repetitions} --output {output.csv:q} "
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/startup.py --repetitions {params.repetitions} --output {output.csv:q} "
         "--log {log:q}"
 
 
@@ -79,10 +79,10 @@ rule benchmark_memory:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=lambda wildcards: code_version("benchmarks/memory.py"),
+        code=code_of("benchmarks/memory.py"),
         faces=MEASURED["memory_faces"],
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/memory.py --faces {params.faces} --output {output.csv:q} --log {log:q}"
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/memory.py --faces {params.faces} --output {output.csv:q} --log {log:q}"
 
 
 rule benchmark_sampling:
@@ -94,10 +94,10 @@ rule benchmark_sampling:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=lambda wildcards: code_version("benchmarks/sampling.py"),
+        code=code_of("benchmarks/sampling.py"),
         tree=lambda wildcards: "--folders {folders} --photos {photos} --subjects {subjects}".format(**MEASURED["tree"]),
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/sampling.py {params.tree} --output {output.csv:q} --log {log:q}"
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/sampling.py {params.tree} --output {output.csv:q} --log {log:q}"
 
 
 rule benchmark_page:
@@ -115,7 +115,7 @@ rule benchmark_page:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=lambda wildcards: code_version("benchmarks/page.py"),
+        code=code_of("benchmarks/page.py"),
         folder=lambda wildcards, output: Path(output.page).parent,
         about=lambda wildcards: json.dumps(
             {key: MEASURED[key] for key in ("repetitions", "networks")}
@@ -123,5 +123,5 @@ rule benchmark_page:
             | {"study": f"Study {config['study']} with {json.dumps(MEASURED['overhead'])}"}
         ),
     shell:
-        "python $CLOAKBENCH_SCRIPTS/benchmarks/page.py --measurements {params.folder:q} --about {params.about:q} "
+        "$CLOAKBENCH_PYTHON $CLOAKBENCH_SCRIPTS/benchmarks/page.py --measurements {params.folder:q} --about {params.about:q} "
         "--output {output.page:q} --log {log:q}"

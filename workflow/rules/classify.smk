@@ -1,3 +1,6 @@
+RANKS = f"{STUDY}/ranks/{JUDGED_AS}.csv"
+
+
 rule classify:
     """Show one cell's re-detected faces to one target and rank the true identities."""
     input:
@@ -8,9 +11,9 @@ rule classify:
         stored=rules.store.output.stored,
         redetected=rules.redetect.output.redetected,
     output:
-        ranks=f"{STUDY}/parts/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}{PART}.csv" if PARTS else CELLS,
+        ranks=f"{STUDY}/parts/{JUDGED_AS}{PART}.csv" if PARTS else RANKS,
     log:
-        f"{LOGS}/classify/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}{PART}.log",
+        f"{LOGS}/classify/{JUDGED_AS}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -19,15 +22,15 @@ rule classify:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
-        code=code_version("classify.py"),
+        code=code_of("classify.py"),
         model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
         crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
         missed=config["detection"]["missed"],
-        cell=lambda wildcards: json.dumps({key: wildcards[key] for key in MATRIX}),
+        cell=cell_facts,
         gallery=gallery_option,
         settings=made_with("classify"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py "
+        "{JOB}/classify.py "
         "--subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
@@ -42,15 +45,15 @@ if PARTS:
             again("gather"),
             parts=[rules.classify.output.ranks.replace("{part}", str(part)) for part in PARTS["part"]],
         output:
-            ranks=CELLS,
+            ranks=RANKS,
         log:
-            f"{LOGS}/gather/{{source}}/{{attack}}/eps{{eps}}/{{storage}}/{{target}}.log",
+            f"{LOGS}/gather/{JUDGED_AS}.log",
         conda:
             "../../envs/cloakbench.yaml"
         params:
-            code=code_version("gather.py"),
+            code=code_of("gather.py"),
             settings=made_with("gather"),
         shell:
-            "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py "
+            "{JOB}/gather.py "
             "--parts {input.parts:q} --output {output.ranks:q} "
             "--settings {params.settings:q} --log {log:q}"

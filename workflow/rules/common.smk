@@ -1,27 +1,29 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
-import ast
-import hashlib
+import re
 from functools import cache
+from itertools import product
 
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
 
-# A job is `python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start `python` does the same,
-# some seconds later. The library is found where the package is not installed (conda, a cluster node), and no rule's
-# text holds a path of this checkout: one that has moved repeats nothing.
+# A job is {JOB}/<script>.py; without the warm start `python` does the same, some seconds later. It runs with the
+# interpreter that runs Snakemake, whatever `python` is here; with --sdm conda that of its environment. The library is
+# found where the package is not installed (conda, a cluster node), and no rule's text holds a path of this checkout:
+# one that has moved repeats nothing.
+JOB = "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS"
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
-os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+PYTHON = sys.executable if not workflow.deployment_settings.deployment_method else "python"
+os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS), CLOAKBENCH_PYTHON=PYTHON)
 # A gradient asks for hundreds of MB and gives them back; kept for the next one, they need not be cleared page by page.
 os.environ.setdefault("GLIBC_TUNABLES", f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**32}")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
-from cloakbench.errors import InputError
-from cloakbench.grid import covers_paper, left_over
 from cloakbench.inspection import faults
 from cloakbench.seals import read_seal, sha256
+from cloakbench.study.code import Library
 
 if workflow.is_main_process:  # what a user starts, not its jobs
     FAULTS = list(faults(Path(STUDY), left_over=left_over(config)))
@@ -51,46 +53,75 @@ if CARDS and workflow.local_exec and workflow.is_main_process and "gpu" not in w
 
 
 wildcard_constraints:
-    source="|".join(MATRIX["source"]),
-    target="|".join(MATRIX["target"]),
-    attack="|".join(["clean", *MATRIX["attack"]]),
-    storage="|".join(MATRIX["storage"]),
+    **{key: "|".join(map(re.escape, values_of(key, MATRIX))) for key in MATRIX},
     model="|".join(MODELS),
     crop="|".join(CROPS),
-    eps=r"\d+",
     part=r"\d+",
 
 
-@cache
-def code_version(script):
-    """sha256 over a script, or a module, and, from import to import, the library modules it uses.
+CODE = Library(LIBRARY)
 
-    As a param it makes jobs run again when their code changed, and only then. Snakemake itself does not look into
-    programs that a shell command calls, and a checkout that merely touches files changes nothing.
+
+def code_of(start):
+    """A param: sha256 over the code that a job of a script, or of a definition of the library, runs.
+
+    It makes jobs run again when their code changed, and only then. Snakemake itself does not look into programs that a
+    shell command calls, and a checkout that merely touches files changes nothing.
     """
-    waiting, seen = [SCRIPTS / script], set()
-    while waiting:
-        path = waiting.pop()
-        if path not in seen:
-            seen.add(path)
-            waiting += imported_modules(path)
-    digest = hashlib.sha256()
-    for path in sorted(seen):
-        digest.update(b"\0".join([path.name.encode(), path.read_bytes(), b""]))
-    return digest.hexdigest()
+    script = SCRIPTS / start if start.endswith(".py") else start
+    return lambda wildcards: code_version(script, **choices(wildcards))
 
 
 @cache
-def imported_modules(path):
-    """Files of the library that a Python file imports, inside functions too."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    own = (LIBRARY / f"{name.replace('.', '/')}.py" for name in names if name.startswith("cloakbench"))
-    return sorted(path for path in own if path.is_file())
+def code_version(start, **choices):
+    return CODE.version(start, {REGISTRIES[name]: chosen for name, chosen in choices.items()})
+
+
+# registries of the library, of which a job runs the entries that the config names for it
+REGISTRIES = {
+    "loader": "datasets.LOADERS",
+    "form": "graphs.FORMS",
+    "architecture": "architectures.ARCHITECTURES",
+    "small": "small.SMALL",
+    "family": "attacks.FAMILIES",
+    "goal": "attacks.GOALS",
+    "format": "store.FORMATS",
+}
+
+
+def choices(wildcards):
+    """By registry, the entries that a job can run, as far as its wildcards tell."""
+    of = cell_of(wildcards)
+    chosen = {"loader": (config["dataset"]["loader"],)}
+    if archs := tuple(
+        sorted({config["models"][of[key]]["arch"] for key in ("model", "source", "target") if key in of})
+    ):
+        chosen |= dict.fromkeys(("form", "architecture", "small"), archs)
+    if of.get("attack", "clean") != "clean":
+        chosen |= {key: (config["attacks"][of["attack"]][key],) for key in ("family", "goal")}
+    if "storage" in of:
+        chosen["format"] = (config["storages"][of["storage"]]["format"],)
+    return chosen
+
+
+# the wildcards that choose
+CHOOSING = {key: MATRIX[key] for key in ("source", "attack", "storage", "target")} | {"model": MODELS}
+
+
+def code_of_all():
+    """The versions of the code of all that the study makes: by rule, or by rule and what it was chosen for where they
+    differ."""
+    found, unmade = {}, left_over(config)
+    for rule in workflow.rules:
+        if "code" not in rule.params.keys() or rule.name.startswith("benchmark"):
+            continue
+        names = [name for name in CHOOSING if name in rule.wildcard_names]
+        chosen = [dict(zip(names, values)) for values in product(*(CHOOSING[name] for name in names))]
+        made = [of for of in chosen if not unmade("", {"stage": rule.name, "of": of})]
+        versions = {" ".join([rule.name, *of.values()]): rule.params.code(of) for of in made}
+        alike = len({*versions.values()}) == 1
+        found |= {rule.name: version for version in versions.values()} if alike else versions
+    return found
 
 
 # Snakemake remembers in .snakemake what each file was made with, and forgets it with that folder, in a copy of
@@ -102,7 +133,7 @@ def made_with(stage):
     """A param for `--settings`: all that the other params of the rule say of how its files come about, as JSON."""
 
     def settings(wildcards):
-        facts = {"stage": stage, "of": dict(wildcards)}
+        facts = {"stage": stage, "of": cell_of(wildcards)}
         for name, value in workflow.get_rule(stage).params.items():
             if name not in {*PLACES, "settings"}:
                 facts[name] = unfolded(value(wildcards) if callable(value) else value)

@@ -23,11 +23,11 @@ rule compare:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("compare.py"),
+        code=code_of("compare.py"),
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("compare"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py "
+        "{JOB}/compare.py "
         "--psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} "
         "--settings {params.settings:q} --log {log:q}"

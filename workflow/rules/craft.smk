@@ -11,9 +11,9 @@ rule path:
         start=path_start,
         passed=f"{STUDY}/gate/{{source}}.json",
     output:
-        crafted=f"{STUDY}/path/{{source}}/{{attack}}/eps{{eps}}{PART}.npy",
+        crafted=f"{STUDY}/path/{CRAFTED_AS}{PART}.npy",
     log:
-        f"{LOGS}/path/{{source}}/{{attack}}/eps{{eps}}{PART}.log",
+        f"{LOGS}/path/{CRAFTED_AS}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -22,7 +22,7 @@ rule path:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=CRAFTING,
-        code=code_version("craft.py"),
+        code=code_of("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: smaller_budget(wildcards.eps),
@@ -30,7 +30,7 @@ rule path:
         part=part_option,
         settings=made_with("path"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "{JOB}/craft.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} "
@@ -46,9 +46,9 @@ rule craft:
         faces=clean_faces,
         start=rules.path.output.crafted,
     output:
-        crafted=f"{STUDY}/crafted/{{source}}/{{attack}}/eps{{eps}}{PART}.npy",
+        crafted=f"{STUDY}/crafted/{CRAFTED_AS}{PART}.npy",
     log:
-        f"{LOGS}/craft/{{source}}/{{attack}}/eps{{eps}}{PART}.log",
+        f"{LOGS}/craft/{CRAFTED_AS}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -57,14 +57,14 @@ rule craft:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=CRAFTING,
-        code=code_version("craft.py"),
+        code=code_of("craft.py"),
         model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         gallery=gallery_option,
         part=part_option,
         settings=made_with("craft"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "{JOB}/craft.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} "

@@ -17,11 +17,11 @@ rule enrol:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
-        code=code_version("enrol.py"),
+        code=code_of("enrol.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         settings=made_with("enrol"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/enrol.py "
+        "{JOB}/enrol.py "
         "--photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
         "--model {params.model:q} --output {output.gallery:q} {params.compute} "
         "--settings {params.settings:q} --log {log:q}"

@@ -16,10 +16,10 @@ rule fetch:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("fetch.py"),
+        code=code_of("fetch.py"),
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/fetch.py "
+        "{JOB}/fetch.py "
         "--url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
         "--log {log:q}"
 

@@ -119,6 +119,16 @@ def clean_faces(wildcards):
     return FACES.format(**dict(wildcards), crop=crop_of(wildcards.source))
 
 
+def cell_facts(wildcards):
+    """The keys of a cell, as JSON."""
+    return json.dumps({key: value for key, value in cell_of(wildcards).items() if key in MATRIX})
+
+
+def every_cell(path, stage):
+    """The files of all cells that a stage tells apart, part by part."""
+    return [file for cell in cells(MATRIX, stage) for file in expand(path, **as_wildcards(cell, MATRIX), **PARTS)]
+
+
 def every_clean_face(wildcards):
     """The clean faces as one recogniser wants them, part by part."""
     return expand(FACES, crop=crop_of(wildcards.model), **PARTS)

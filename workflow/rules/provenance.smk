@@ -17,14 +17,14 @@ rule provenance:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("provenance.py"),
+        code=code_of("provenance.py"),
         folder=lambda wildcards: STUDY,
         config=lambda wildcards: json.dumps(config, sort_keys=True),
         about=lambda wildcards: json.dumps(ABOUT, sort_keys=True),
-        scripts=json.dumps({path.name: code_version(path.name) for path in sorted(SCRIPTS.glob("*.py"))}),
+        scripts=lambda wildcards: json.dumps(code_of_all(), sort_keys=True),
         settings=made_with("provenance"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py "
+        "{JOB}/provenance.py "
         "--study {params.folder:q} --tables {input.psr:q} {input.tables:q} {input.comparison:q} "
         "--config {params.config:q} "
         "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} "

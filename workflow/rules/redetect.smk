@@ -5,9 +5,9 @@ rule redetect:
         stored=rules.store.output.stored,
         manifest=rules.store.output.manifest,
     output:
-        redetected=f"{STUDY}/redetected/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.csv",
+        redetected=f"{STUDY}/redetected/{REDETECTED_AS}{PART}.csv",
     log:
-        f"{LOGS}/redetect/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.log",
+        f"{LOGS}/redetect/{REDETECTED_AS}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -16,10 +16,10 @@ rule redetect:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
-        code=code_version("redetect.py"),
+        code=code_of("redetect.py"),
         settings=made_with("redetect"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py "
+        "{JOB}/redetect.py "
         "--stored {input.stored:q} --manifest {input.manifest:q} "
         "--output {output.redetected:q} {params.compute} "
         "--settings {params.settings:q} --log {log:q}"

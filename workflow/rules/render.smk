@@ -10,14 +10,14 @@ rule render:
         "../../envs/cloakbench.yaml"
     threads: 8  # or as many as --cores grants
     params:
-        code=code_version("render.py"),
+        code=code_of("render.py"),
         identities=config["dataset"]["identities"],
         # some to spare: a photo without a detected face is passed over
         photos=config["dataset"]["photos"] + ENROL + 2,
         seed=config["seed"],
         settings=made_with("render"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/render.py "
+        "{JOB}/render.py "
         "--identities {params.identities} --photos {params.photos} "
         "--seed {params.seed} --threads {threads} --output {output.photos:q} "
         "--settings {params.settings:q} --log {log:q}"

@@ -27,11 +27,11 @@ rule curves:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("curves.py"),
+        code=code_of("curves.py"),
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("curves"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py "
+        "{JOB}/curves.py "
         "--psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
         "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} "
         "--settings {params.settings:q} --log {log:q}"
@@ -54,11 +54,11 @@ rule examples:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("examples.py"),
+        code=code_of("examples.py"),
         rows=lambda wildcards: json.dumps(EXAMPLES),
         about=lambda wildcards: json.dumps(ABOUT),
         settings=made_with("examples"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows {params.rows:q} "
+        "{JOB}/examples.py --rows {params.rows:q} "
         "--about {params.about:q} --output {output.png:q} "
         "--settings {params.settings:q} --log {log:q}"

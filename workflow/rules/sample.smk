@@ -18,7 +18,7 @@ rule sample:
         largest_k=max(config["top_k"]) if {*TRAINED, *GALLERIES} & {*MATRIX["target"]} else 0,
     params:
         compute=COMPUTE,
-        code=code_version("sample.py"),
+        code=code_of("sample.py"),
         root=lambda wildcards: PHOTOS,
         loader=config["dataset"]["loader"],
         split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
@@ -29,7 +29,7 @@ rule sample:
         seed=config["seed"],
         settings=made_with("sample"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/sample.py "
+        "{JOB}/sample.py "
         "--root {params.root:q} --loader {params.loader} {params.split} --subjects {params.subjects} "
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
         "--min-classes {resources.largest_k} --seed {params.seed} "
@@ -49,13 +49,13 @@ rule crop:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("crop.py"),
+        code=code_of("crop.py"),
         folder=lambda wildcards: PHOTOS,
         crop=lambda wildcards: json.dumps(config["crops"][wildcards.crop]),
         part=part_option,
         settings=made_with("crop"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py "
+        "{JOB}/crop.py "
         "--photos {input.photos:q} --root {params.folder:q} --crop {params.crop:q} "
         "{params.part} --output {output.faces:q} "
         "--settings {params.settings:q} --log {log:q}"

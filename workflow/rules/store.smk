@@ -5,25 +5,23 @@ rule store:
         subjects=f"{STUDY}/subjects.csv",
         faces=crafted_faces,
     output:
-        stored=directory(f"{STUDY}/stored/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}"),
-        manifest=f"{STUDY}/manifests/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.csv",
+        stored=directory(f"{STUDY}/stored/{STORED_AS}{PART}"),
+        manifest=f"{STUDY}/manifests/{STORED_AS}{PART}.csv",
     log:
-        f"{LOGS}/store/{{source}}/{{attack}}/eps{{eps}}/{{storage}}{PART}.log",
+        f"{LOGS}/store/{STORED_AS}{PART}.log",
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("store.py"),
+        code=code_of("store.py"),
         storage=lambda wildcards: json.dumps(config["storages"][wildcards.storage]),
         part=part_option,
         settings=made_with("store"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/store.py "
+        "{JOB}/store.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} "
         "--settings {params.settings:q} --log {log:q}"
 
 
 # every cell's pictures are a result: one that is deleted is made again
-STORAGE_KEYS = {key: MATRIX[key] for key in ("source", "attack", "eps", "storage")}
-STORED = expand(rules.store.output.stored, **STORAGE_KEYS, **PARTS)
-STORED += expand(rules.store.output.stored, **STORAGE_KEYS | {"attack": "clean", "eps": 0}, **PARTS)
+STORED = every_cell(rules.store.output.stored, "store")

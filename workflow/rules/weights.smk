@@ -18,13 +18,13 @@ rule train:
         gpu_mem_mb=GPU_MEMORY,
     params:
         compute=COMPUTE,
-        code=code_version("train.py"),
+        code=code_of("train.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "mean", "std"),
         epochs=config["training"]["epochs"],
         seed=config["seed"],
         settings=made_with("train"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py "
+        "{JOB}/train.py "
         "--photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
         "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} "
         "--settings {params.settings:q} --log {log:q}"
@@ -46,7 +46,7 @@ rule convert:
     conda:
         "../../envs/cloakbench.yaml"
     params:
-        code=code_version("convert.py"),
+        code=code_of("convert.py"),
         model=conversion_facts,
         crop=trial_crop,
         checkpoint=lambda wildcards: checkpoint_of(wildcards.model),
@@ -55,7 +55,7 @@ rule convert:
         classes=class_list,
         settings=made_with("convert"),
     shell:
-        "python -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py "
+        "{JOB}/convert.py "
         "--checkpoint {params.checkpoint:q} --model {params.model:q} "
         "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} "
         "--settings {params.settings:q} --log {log:q}"

@@ -1,43 +1,50 @@
-"""Cells: the leaf files of a study, one a (source, attack, eps, storage, target), read as one frame."""
+"""Cells: the leaf files of a study, one a cell, read as one frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from cloakbench.errors import InputError
 from cloakbench.files import read_table
+from cloakbench.study.grid import Cell, cells, keys_of, place
+from cloakbench.study.keys import DEFAULTS, NAMES
 
-KEYS = ["source", "attack", "eps", "storage", "target"]
-COLUMNS = ["subject", "photo", *KEYS, "detected", "rank", "label", "predicted", "outside", "classes"]
-TYPES = dict.fromkeys(["source", "attack", "storage", "target"], str) | dict.fromkeys(
-    ["subject", "photo", "eps", "detected", "rank", "label", "predicted", "classes"], "Int64"
+FACE = ["subject", "photo"]
+JUDGED = ["detected", "rank", "label", "predicted", "outside", "classes"]
+TYPES = dict.fromkeys(NAMES, str) | dict.fromkeys(
+    [*FACE, "eps", "detected", "rank", "label", "predicted", "classes"], "Int64"
 )
 TYPES["outside"] = float  # percent
 
 
-def cells(matrix: Mapping) -> Iterator[tuple]:
-    """The clean baseline of each source, storage and target, then the grid; a cell has the order of KEYS."""
-    for source, storage, target in product(matrix["source"], matrix["storage"], matrix["target"]):
-        yield source, "clean", 0, storage, target
-    budgets = sorted(matrix["eps"])
-    yield from product(matrix["source"], matrix["attack"], budgets, matrix["storage"], matrix["target"])
+def columns(cell: Iterable[str]) -> list[str]:
+    """The columns of a cell's ranks file: whose face, the keys of the cell, how it was judged."""
+    return [*FACE, *cell, *JUDGED]
+
+
+def keys_in(frame: pd.DataFrame) -> list[str]:
+    """The keys that tell the cells of a table apart, in order."""
+    return [key for key in NAMES if key in frame]
 
 
 def read_cells(directory: Path, matrix: Mapping) -> pd.DataFrame:
-    """All ranks files of a study, one below the other. Raises InputError for one that is damaged or misplaced."""
-    return pd.concat([read_cell(directory, cell) for cell in cells(matrix)], ignore_index=True)
+    """All ranks files of a study, one below the other, each with the keys of the matrix.
+
+    Raises InputError for one that is damaged or misplaced.
+    """
+    frames = [read_cell(directory, cell) for cell in cells(matrix)]
+    given = {key: DEFAULTS[key] for key in DEFAULTS if key in matrix}
+    return pd.concat(frames, ignore_index=True).reindex(columns=columns(keys_of("classify", matrix))).fillna(given)
 
 
-def read_cell(directory: Path, cell: tuple) -> pd.DataFrame:
-    source, attack, eps, storage, target = cell
-    path = directory / source / attack / f"eps{eps}" / storage / f"{target}.csv"
+def read_cell(directory: Path, cell: Cell) -> pd.DataFrame:
+    path = directory / f"{place(cell)}.csv"
     frame = read_ranks(path)
-    if not (frame[KEYS] == list(cell)).all(axis=None):
-        raise InputError(f"{path}: holds another cell than {cell}; delete it and run again")
+    if keys_in(frame) != list(cell) or not (frame[list(cell)] == list(cell.values())).all(axis=None):
+        raise InputError(f"{path}: holds another cell than {tuple(cell.values())}; delete it and run again")
     return frame
 
 
@@ -50,8 +57,8 @@ def read_ranks(path: Path) -> pd.DataFrame:
     """One ranks file. Raises InputError for one that is damaged."""
     # only an empty field is missing: a model may be called NA
     frame = read_table(path, dtype=TYPES, keep_default_na=False, na_values=[""])
-    if list(frame.columns) != COLUMNS:
-        raise InputError(f"{path}: columns {list(frame.columns)} where {COLUMNS} are expected; delete it and run again")
+    if list(frame) != (expected := columns(keys_in(frame))):
+        raise InputError(f"{path}: columns {list(frame)} where {expected} are expected; delete it and run again")
     return frame
 
 
@@ -63,4 +70,4 @@ def read_baseline(directory: Path, targets: Iterable[str]) -> dict[str, pd.Serie
 
 def read_psr(path: Path) -> pd.DataFrame:
     """psr.csv, one row a cell and k. Raises InputError for one that is damaged."""
-    return read_table(path, dtype=dict.fromkeys(KEYS, str) | {"eps": int}, keep_default_na=False, na_values=[""])
+    return read_table(path, dtype=dict.fromkeys(NAMES, str) | {"eps": int}, keep_default_na=False, na_values=[""])

@@ -21,10 +21,11 @@ import pandas as pd
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from cloakbench.errors import InputError
-from cloakbench.grid import PAPER
+from cloakbench.study.grid import PAPER
+from cloakbench.study.keys import DEFAULTS, NAMES
 
-CELL = ["source", "attack", "eps", "target", "top_k"]
-KEYS = ["source", "attack", "eps", "storage", "target", "top_k"]
+CELL = [*PAPER]
+KEYS = [*(key for key in NAMES if key not in DEFAULTS), "top_k"]
 PUBLISHED = [*CELL, "psr", "flag"]
 COMPARED = [*KEYS, "published", "measured", "difference", "low", "high", "verdict", "flag"]
 PAPER_N = 100
@@ -64,41 +65,6 @@ def compare(psr: pd.DataFrame, published: pd.DataFrame, published_n: int = PAPER
     rules = [both["flag"] != "", both["low"] > 0, both["high"] < 0]
     both["verdict"] = np.select(rules, ["suspect", "higher", "lower"], "agrees")
     return both[COMPARED]
-
-
-def covers(psr: pd.DataFrame, published: pd.DataFrame) -> bool:
-    """Whether the study has measured every published cell, in each of its storages."""
-    return not missing(psr, published)
-
-
-def missing(psr: pd.DataFrame, published: pd.DataFrame) -> list[str]:
-    """What the study lacks of the published grid, one line each: whole values first, then single cells."""
-    measured = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))
-    published = _checked_published(published)
-    measured = _in_grid(measured, published)
-    if measured.empty:
-        return ["every cell: the study has none of the published grid"]
-    return [
-        line
-        for storage, cells in measured.groupby("storage", sort=False)
-        for line in _lacking(cells, published, str(storage))
-    ]
-
-
-def _lacking(cells: pd.DataFrame, published: pd.DataFrame, storage: str) -> list[str]:
-    lines = []
-    rest = published
-    for column in CELL:
-        absent = [value for value in published[column].unique() if value not in set(cells[column])]
-        if absent:
-            lines.append(f"{storage}: {column} {', '.join(map(str, absent))}")
-            rest = rest[~rest[column].isin(absent)]
-    holes = rest.merge(cells[CELL], on=CELL, how="left", indicator=True)
-    holes = holes[holes["_merge"] == "left_only"]
-    for cell, ranks in holes.groupby(CELL[:-1], sort=False)["top_k"]:
-        source, attack, eps, target = cell
-        lines.append(f"{storage}: {source} {attack} eps {eps} -> {target}, top {', '.join(map(str, ranks))}")
-    return lines
 
 
 def in_paper_grid(psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
@@ -204,7 +170,10 @@ def _in_grid(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measured(psr: pd.DataFrame) -> pd.DataFrame:
-    """The cells behind which there is a face: with missed faces dropped, a cell can be left with none."""
+    """The cells behind which there is a face: with missed faces dropped, a cell can be left with none. Of keys that the
+    paper does not have, those at the default."""
+    for key in [key for key in DEFAULTS if key in psr]:
+        psr = psr[psr[key] == DEFAULTS[key]]
     return psr[(psr["subjects"] > 0) & psr["psr"].notna()]
 
 

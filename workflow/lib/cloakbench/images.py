@@ -1,10 +1,8 @@
-"""Photographs, face crops and stored files. Pixels are whole grey levels 0..255, RGB, outside every model."""
+"""Photographs and face crops. Pixels are whole grey levels 0..255, RGB, outside every model."""
 
 from __future__ import annotations
 
-import io
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,25 +55,3 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
         photo = photo.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert("RGB")
     return photo.convert("RGB")
-
-
-SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-
-
-def encode(face: np.ndarray, storage: Mapping) -> bytes:
-    """A (H, W, 3) uint8 face as the bytes of a file. storage: `format` jpeg (`quality`, `subsampling`) or png."""
-    seals.note(pillow=PIL.__version__)
-    picture, file = Image.fromarray(face), io.BytesIO()
-    if storage.get("resize"):
-        width, height = picture.size  # of an upright face too the proportions stay
-        size = (round(storage["resize"] * width / height), storage["resize"])
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    if storage["format"] == "jpeg":
-        sampling = SUBSAMPLING[storage["subsampling"]]
-        picture.save(file, "JPEG", quality=storage["quality"], subsampling=sampling)
-    else:
-        picture.save(file, "PNG")
-    return file.getvalue()
-
-
-SUFFIX = {"jpeg": ".jpg", "png": ".png"}

@@ -8,8 +8,9 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from cloakbench.errors import InputError
+from cloakbench.study.grid import CLEAN
+from cloakbench.study.keys import NAMES
 
-CELL = ["source", "attack", "eps", "storage", "target"]
 FACE = ["subject", "photo"]
 
 
@@ -33,19 +34,18 @@ def protection(
     A cell of which nothing is left, as dropping the missed can do, has its row: n = 0 and no percentages.
     Raises InputError for ranks that are damaged, and for a k at which a target would recognise everybody.
     """
-    _refuse_damage(ranks)
+    keys = [key for key in NAMES if key in ranks]
+    _refuse_damage(ranks, keys)
     _refuse_large_k(ranks, top_k)
-    clean = ranks[ranks["attack"] == "clean"].set_index(["source", "storage", "target", *FACE])["rank"]
-    keys = pd.MultiIndex.from_frame(ranks[["source", "storage", "target", *FACE]])
-    faces = ranks.assign(clean_rank=clean.reindex(keys).to_numpy())
-    cells = [(cell, _counted(group, missed)) for cell, group in faces.groupby(CELL, sort=False)]
-    return pd.DataFrame(
-        [
-            dict(zip(CELL, cell, strict=True)) | _rates(group, k) | _unstored(group, cell[-1], k, baseline or {})
-            for cell, group in cells
-            for k in top_k
-        ]
-    )
+    shown = [*(key for key in keys if key not in CLEAN), *FACE]  # the same face, where it was not attacked
+    clean = ranks[ranks["attack"] == CLEAN["attack"]].set_index(shown)["rank"]
+    faces = ranks.assign(clean_rank=clean.reindex(pd.MultiIndex.from_frame(ranks[shown])).to_numpy())
+    rows = []
+    for values, group in faces.groupby(keys, sort=False):
+        cell, counted = dict(zip(keys, values, strict=True)), _counted(group, missed)
+        unstored = [_unstored(counted, cell["target"], k, baseline or {}) for k in top_k]
+        rows += [cell | _rates(counted, k) | more for k, more in zip(top_k, unstored, strict=True)]
+    return pd.DataFrame(rows)
 
 
 def _unstored(faces: pd.DataFrame, target: str, k: int, baseline: Mapping[str, Sequence[int]]) -> dict[str, float]:
@@ -91,17 +91,17 @@ def _wilson(psr: float, subjects: int) -> tuple[float, float]:
     return 100 * low, 100 * high
 
 
-def _refuse_damage(ranks: pd.DataFrame) -> None:
+def _refuse_damage(ranks: pd.DataFrame, keys: Sequence[str]) -> None:
     """No table from parts that do not fit together: every cell has each face once, and the same faces."""
-    twice = ranks.duplicated([*CELL, *FACE])
+    twice = ranks.duplicated([*keys, *FACE])
     if twice.any():
-        raise InputError(f"ranks: face twice in one cell: {ranks.loc[twice, [*CELL, *FACE]].iloc[0].to_dict()}")
-    cells = ranks.groupby(CELL, sort=False).size()
+        raise InputError(f"ranks: face twice in one cell: {ranks.loc[twice, [*keys, *FACE]].iloc[0].to_dict()}")
+    cells = ranks.groupby(list(keys), sort=False).size()
     faces = ranks.drop_duplicates(FACE).shape[0]
     short = cells[cells != faces]
     if len(short):
         raise InputError(
-            f"ranks: cell {dict(zip(CELL, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}"
+            f"ranks: cell {dict(zip(keys, short.index[0], strict=True))} has {short.iloc[0]} faces, not {faces}"
         )
     odd = ranks[
         (ranks["rank"] < 0)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.study.keys import DEFAULTS
 
-ROWS = ["storage", "source", "attack", "eps"]
+ROWS = ["storage", *DEFAULTS, "source", "attack", "eps"]  # as far as a study tells its cells apart by them
 EMPTY = "--"  # a cell without a face
 CLEAN = """\
 Clean faces that each target names, in percent: cut for it from the photographs, and, as every cell is judged, from the
@@ -26,8 +27,9 @@ def table1(psr: pd.DataFrame) -> pd.DataFrame:
 
     Clean rows stand first in each source's block; sources, attacks and targets keep the study's order.
     """
-    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in ["storage", "source", "attack"]}
-    wide = psr.pivot(index=ROWS, columns=["target", "top_k"], values="psr")
+    rows = [key for key in ROWS if key in psr]
+    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in rows if key != "eps"}
+    wide = psr.pivot(index=rows, columns=["target", "top_k"], values="psr")
     wide = wide[[(target, k) for target in psr["target"].unique() for k in sorted(psr["top_k"].unique())]]
     return wide.sort_index(key=lambda level: level.map(order[level.name]) if level.name in order else level)
 

@@ -13,12 +13,12 @@ from cloakbench.comparison import compare, read_published
 from cloakbench.comparison_page import comparison_markdown
 from cloakbench.errors import InputError
 from cloakbench.files import read_table
-from cloakbench.grid import left_over
 from cloakbench.inspection import faults
 from cloakbench.psr import protection
 from cloakbench.sample import read_photos
 from cloakbench.seals import REMEDY, intact, sha256
 from cloakbench.settings import contradictions
+from cloakbench.study.grid import left_over
 
 
 def differences(study: Path, published: Path) -> Iterator[str]:

@@ -15,10 +15,10 @@ from PIL import Image
 from cloakbench.architectures import build
 from cloakbench.detectors import Detection, to_row
 from cloakbench.files import write_text
-from cloakbench.images import encode
 from cloakbench.models import save_tensors
 from cloakbench.render import render
 from cloakbench.seals import sha256
+from cloakbench.store import encode
 
 SIDE = 48  # pixels: MTCNN still finds the face, and 10,000 are quick
 IDENTITIES = 100  # the same at any N: a wider network would need more memory for another reason

@@ -1,0 +1,317 @@
+"""The config of a study: filled in, and checked before anything else happens.
+
+Every complaint is an InputError of one line that names the key and what would do. Needs the standard library and what
+Snakemake itself needs (PyYAML, jsonschema), for the rule files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from cloakbench.datasets import META, read_classes
+from cloakbench.errors import InputError
+from cloakbench.study.keys import DEFAULTS, KEYS
+
+OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself
+TREE = "a folder <root>/<identity>/<photo>"
+
+
+def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -> dict:
+    """Fill in `config`, as the files and the command line have laid it over `shipped`, and return what it says of
+    benchmarks, which is no part of a study. files: those that were laid over it. Raises InputError.
+    """
+    for path in files:
+        check_keys(path)
+    meant(config, yaml.safe_load(schema.read_text()))
+    fill_and_check(config, schema)
+    measured = config.pop("benchmark")  # it is in no job's params and not in provenance.json
+    check_unused(config, yaml.safe_load(shipped.read_text()))
+    fill_where_read(config)
+    check(config)
+    check_enrolment(config["dataset"])
+    check_top_k(config)
+    check_chunks(config)
+    return measured
+
+
+def require(condition: object, message: str, known: Iterable[str] = ()) -> None:
+    if not condition:
+        raise InputError(f"config: {message}" + (f"; known: {', '.join(sorted(known))}" if known else ""))
+
+
+class EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models of one name one is lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            again = f"{self.name}, line {line}: {name!r} is there already, on line {lines.get(name)}"
+            require(name not in lines, again)
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def check_keys(path: Path) -> None:
+    """Refuse a config file, YAML or JSON, that has a key twice in one mapping."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        for name, _ in pairs:
+            require([key for key, _ in pairs].count(name) == 1, f"{path}: {name!r} is there twice in one mapping")
+
+    try:
+        json.loads(Path(path).read_text(), object_pairs_hook=unique)
+    except json.JSONDecodeError:
+        with Path(path).open() as file:
+            yaml.load(file, EachKeyOnce)
+
+
+def meant(config: dict, schema: Mapping) -> None:
+    """Read what came as text, as all within --config 'key={...}' does, as if it stood in a file: where the schema wants
+    no text it is YAML."""
+
+    def kinds(part: Mapping) -> set[str]:
+        part = resolved(part)
+        named = part.get("type", [])
+        found = {named} if isinstance(named, str) else set(named)
+        found |= {"string" if isinstance(value, str) else "other" for value in part.get("enum", [])}
+        return found.union(*(kinds(option) for option in (*part.get("anyOf", []), *part.get("oneOf", []))))
+
+    def resolved(part: Mapping) -> Mapping:
+        return schema["$defs"][part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
+
+    def read(value: Any, part: Mapping) -> Any:
+        part = resolved(part)
+        if isinstance(value, str) and "string" not in kinds(part) and kinds(part):
+            try:
+                value = yaml.safe_load(value)
+            except yaml.YAMLError:
+                return value
+        elif isinstance(value, str) and value in ("null", "~") and "null" in kinds(part):
+            return None
+        if isinstance(value, dict):
+            known, others = part.get("properties", {}), part.get("additionalProperties")
+            others = others if isinstance(others, dict) else {}
+            return {key: read(one, known.get(key, others)) for key, one in value.items()}
+        if isinstance(value, list):
+            options = [option["items"] for option in (part, *part.get("oneOf", [])) if "items" in option]
+            return [read(one, options[0] if options else {}) for one in value]
+        return value
+
+    config.update(read(config, schema))
+
+
+def plain(key: str, value: Any) -> Any:
+    """The value with whole numbers as such: in a path 4.0 would be another budget than 4."""
+    if isinstance(value, dict):
+        return {name: plain(f"{key}.{name}".lstrip("."), part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(f"{key}[{index}]", part) for index, part in enumerate(value)]
+    if isinstance(value, float):
+        require(math.isfinite(value), f"{key}: {value} is not a number to compute with")
+        return int(value) if value.is_integer() else value
+    return value
+
+
+def fill_and_check(config: dict, schema: Path) -> None:
+    """Fill in the schema's defaults and refuse what it does not allow."""
+    config.update(plain("", config))
+    try:
+        validate(config, str(schema))
+    except WorkflowError as error:
+        fault = error.__context__  # jsonschema's own ValidationError
+        where = fault.json_path.removeprefix("$").lstrip(".") or "top level"
+        if fault.validator == "additionalProperties":
+            require(False, f"{where}: {shortened(fault.message)}", fault.schema["properties"])
+        description = fault.schema.get("description", "")
+        require(False, f"{where}: {shortened(fault.message)}; {description}".rstrip("; "))
+
+
+def shortened(message: str, limit: int = 500) -> str:
+    """A message that shows a value, of which the ends will do."""
+    return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
+
+
+def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every setting that this study would not read: where it stands, and why."""
+    dataset, models = config["dataset"], config["models"]
+    used = {*config["matrix"]["source"], *config["matrix"]["target"]} & set(models)
+    if dataset["loader"] == "synthetic":
+        yield ("dataset", "root"), "loader synthetic renders its photos"
+    else:
+        yield ("dataset", "identities"), f"loader {dataset['loader']} renders none"
+    if dataset["loader"] != "vggface2":
+        yield ("dataset", "split"), f"loader {dataset['loader']} has no splits"
+    if not any(models[name]["head"] == "gallery" or models[name]["weights"] == "trained" for name in used):
+        for key in ("enrol", "enrol_min"):
+            yield ("dataset", key), "there is no gallery and nothing is trained"
+    for name in sorted(used):
+        gallery, trained = models[name]["head"] == "gallery", models[name]["weights"] == "trained"
+        if trained:
+            for key in ("sha256", "md5", "member", "classes"):
+                yield ("models", name, key), "weights trained come from no file"
+        if gallery:
+            yield ("models", name, "classes"), "a gallery names the identities that are enrolled"
+        else:
+            yield ("models", name, "scale"), "a softmax head has no cosines"
+        if "sha256" in models[name]:
+            yield ("models", name, "md5"), "sha256 is checked"
+    for name, stored in config["storages"].items():
+        if stored["format"] != "jpeg":
+            for key in ("quality", "subsampling"):
+                yield ("storages", name, key), f"{stored['format']} loses nothing"
+
+
+def check_unused(config: Mapping, shipped: Mapping) -> None:
+    """A setting that says one thing of a study that does another; those of config.yaml, `shipped`, are everybody's."""
+    for path, reason in unused(config):
+        value = at(config, *path)
+        would = f"{'.'.join(path)}: {value!r} would not be used ({reason}); remove it"
+        require(value is None or value == at(shipped, *path), would)
+    tf32 = config["compute"]["precision"] == "tf32" and config["compute"]["device"] == "cpu"
+    message = "compute.precision: tf32 would not be used (device cpu has none); accepted: fp32, bf16, or another device"
+    require(not tf32, message)
+
+
+def at(config: Any, *path: str) -> Any:
+    """What a config says there: None if nothing."""
+    for key in path:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
+
+
+def fill_where_read(config: dict) -> None:
+    """The defaults of what only some studies read; a key of the grid with its default alone is left out; ~ is home."""
+    dataset, matrix = config["dataset"], config["matrix"]
+    for key, default in DEFAULTS.items():
+        if matrix.get(key) == [default]:
+            del matrix[key]
+    dataset.setdefault("enrol", 10)
+    if dataset["loader"] == "synthetic":
+        dataset.setdefault("identities", 64)
+    else:
+        dataset["root"] = homed(dataset["root"])
+    if dataset["loader"] == "vggface2":
+        dataset.setdefault("split", "train")
+    for stored in config["storages"].values():
+        if stored["format"] == "jpeg":
+            stored.setdefault("quality", 75)
+            stored.setdefault("subsampling", "4:2:0")
+    for model in config["models"].values():
+        model |= {key: homed(model[key]) for key in ("weights", "classes") if key in model}
+        if model["head"] == "gallery":
+            model.setdefault("scale", 32)
+
+
+def homed(path: str | None) -> str | None:
+    """A path with ~ or ~name in front as the shell reads it."""
+    try:
+        return str(Path(path).expanduser()) if path and path.startswith("~") else path
+    except RuntimeError:  # nobody of that name
+        return path
+
+
+def check(config: Mapping) -> None:
+    """Refuse what the schema cannot see: names that do not exist, and keys that need each other."""
+    matrix, dataset = config["matrix"], config["dataset"]
+    for key in KEYS:
+        for name in matrix.get(key.name, []) if key.catalogue else []:
+            known = config[key.catalogue]
+            require(name in known, f"matrix.{key.name}: {name!r} is not in {key.catalogue}", known)
+    if dataset["loader"] != "synthetic":
+        require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs {TREE}")
+        require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
+    for name in sorted({*matrix["source"], *matrix["target"]}):
+        check_model(f"models.{name}", config["models"][name], config)
+    for name, crop in config["crops"].items():
+        short_side = crop.get("short_side", crop["size"])
+        require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
+        check_aligned(f"crops.{name}", crop)
+
+
+def check_aligned(key: str, crop: Mapping) -> None:
+    """An aligned crop follows from the face's points alone: what a box is enlarged by or cut from says nothing."""
+    if "align" in crop:
+        boxed = "short_side" in crop or crop["margin"] > 0
+        require(not boxed, f"{key}.align: {crop['align']} takes no margin and no short_side; leave them out")
+        whole = crop["align"] != "arcface96" or crop["size"] % 7 == 0
+        require(whole, f"{key}.size: {crop['size']}; arcface96 is 6/7 as wide as high, so size is a multiple of 7")
+
+
+def check_enrolment(dataset: Mapping) -> None:
+    """A template of a single photo is a weak opponent; it is meant only where the config says so."""
+    enrol, least = dataset["enrol"], dataset.get("enrol_min")
+    lonely = "dataset.enrol: 1 makes a gallery with one photo an identity; enrol 2 or more, or set enrol_min: 1 too"
+    require(enrol > 1 or least == 1, lonely)
+    require(least is None or least <= enrol, f"dataset.enrol_min: {least} is more than dataset.enrol, {enrol}")
+
+
+def check_model(key: str, model: Mapping, config: Mapping) -> None:
+    weights, crop = model["weights"], model["crop"]
+    require(crop in config["crops"], f"{key}.crop: {crop!r} is not in crops", config["crops"])
+    if model["arch"] in OWN_GRAPH:
+        require(weights != "trained", f"{key}.weights: {model['arch']} is a file that holds the network, not trained")
+        require("member" not in model, f"{key}.member: {model['arch']} is a single file, no archive of checkpoints")
+    spread = model["std"] if isinstance(model["std"], list) else [model["std"]]
+    require(min(spread) > 0, f"{key}.std: {model['std']}; grey levels are divided by it, so it has to be above 0")
+    if weights == "trained":
+        require(model["head"] == "softmax", f"{key}.head: trained weights have a softmax head, not a gallery")
+        return
+    if "://" in weights:
+        hashed = {"sha256", "md5"} & set(model)
+        require(hashed, f"{key}.sha256: missing; weights from a URL need the hash of the file")
+    else:
+        require(Path(weights).is_file(), f"{key}.weights: no file {weights!r}; expected a path, a URL or trained")
+    if model["head"] == "softmax":
+        check_classes(key, model, config["dataset"])
+
+
+def check_classes(key: str, model: Mapping, dataset: Mapping) -> None:
+    """A softmax head from outside names its units by a list, or by the data set that it was trained on."""
+    if "classes" in model:
+        require(Path(model["classes"]).is_file(), f"{key}.classes: no file {model['classes']!r}")
+        return
+    needed = "a list of identities in the order of the head's units, or head: gallery"
+    require(dataset["loader"] == "vggface2", f"{key}.classes: missing; loader {dataset['loader']} needs {needed}")
+    unit = "test identities have no unit in a softmax head; use split: train or head: gallery"
+    require(dataset["split"] == "train", f"dataset.split: {key}: {unit}")
+
+
+def check_top_k(config: Mapping) -> None:
+    """Refuse a k at which a target would recognise everybody, as far as its identities are known by now: a gallery may
+    turn out to have fewer, so `aggregate` looks again."""
+    k = max(config["top_k"])
+    for name in sorted(config["matrix"]["target"]):
+        count, where = identities_of(name, config)
+        everybody = f"top_k: {k}, but target {name} names {count} identities ({where}): everybody would be recognised"
+        require(count is None or k < count, f"{everybody}; accepted: a k below {count}, or a target that names more")
+
+
+def identities_of(name: str, config: Mapping) -> tuple[int | None, str]:
+    """How many identities a recogniser can name, at most, and what says so; None where only the photos tell."""
+    model, dataset = config["models"][name], config["dataset"]
+    if model["weights"] == "trained" or model["head"] == "gallery":
+        return dataset.get("identities") if dataset["loader"] == "synthetic" else None, "dataset.identities"
+    file = model.get("classes") or f"{dataset['root']}/{META}"
+    if not Path(file).is_file():  # then they are VGGFace2's folders
+        return None, file
+    try:
+        return len(read_classes(Path(file))), file
+    except InputError as error:
+        raise InputError(f"config: models.{name}.classes: {error}") from None
+
+
+def check_chunks(config: Mapping) -> None:
+    dataset, compute = config["dataset"], config["compute"]
+    faces = dataset["subjects"] * dataset["photos"]
+    batches = -(-faces // compute["batch"])
+    message = f"compute.chunks: {compute['chunks']}, but {faces} faces make {batches} batches of {compute['batch']}"
+    require(compute["chunks"] <= batches, f"{message}; at most {batches} accepted")

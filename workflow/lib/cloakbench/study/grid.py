@@ -1,0 +1,116 @@
+"""The grid that a config asks for: its cells, where their files lie, which files are its own, whether it holds the
+paper's.
+
+Standard library only, for the rule files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from cloakbench.study.keys import DEFAULTS, KEYS, STAGES
+
+Cell = dict[str, Any]  # name of a key to its value; a key at its default is left out
+
+PAPER = {
+    "source": ["facenet", "resnet50", "senet50"],
+    "attack": ["bim", "illc"],
+    "eps": [4, 8, 16, 32, 64, 128],
+    "target": ["facenet", "resnet50", "senet50"],
+    "top_k": [1, 5, 10, 25, 50],
+}
+CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
+PARTED = ("subjects", "path", "crafted", "stored", "manifests", "redetected")  # folders where cells may lie in parts
+
+
+def keys_of(stage: str, matrix: Mapping) -> list[str]:
+    """The keys of a matrix, or of a cell, by which the files of a stage differ, in order."""
+    return [key.name for key in KEYS if key.name in matrix and STAGES.index(key.stage) <= STAGES.index(stage)]
+
+
+def budgets(matrix: Mapping) -> list[int]:
+    """Smallest first: a larger budget's path goes on where the smaller one's ends."""
+    return sorted(matrix["eps"])
+
+
+def cells(matrix: Mapping, stage: str = "classify") -> Iterator[Cell]:
+    """Every cell as far as a stage tells them apart: the clean ones first, then the grid in the matrix' order."""
+    values = {key: matrix[key] for key in keys_of(stage, matrix)} | {"eps": budgets(matrix)}
+    clean = {key: [CLEAN[key]] if key in CLEAN else values[key] for key in values}
+    for grid in (clean, values):
+        for cell in product(*grid.values()):
+            yield {key: value for key, value in zip(grid, cell, strict=True) if DEFAULTS.get(key) != value}
+
+
+def pattern(stage: str, matrix: Mapping) -> str:
+    """Where a stage's file of a cell lies below the stage's folder, without its suffix; each key is a wildcard.
+
+    The wildcard of a key with a default is a folder's name with its slash, or empty.
+    """
+    names = keys_of(stage, matrix)
+    more = "".join(f"{{{key}}}" for key in names if key in DEFAULTS)
+    parts = [{"eps": "eps{eps}", "storage": f"{more}{{storage}}"}.get(key, f"{{{key}}}") for key in names]
+    return "/".join(part for part, key in zip(parts, names, strict=True) if key not in DEFAULTS)
+
+
+def place(cell: Mapping, stage: str = "classify") -> str:
+    """The pattern with a cell's values."""
+    return pattern(stage, cell).format(**as_wildcards(cell))
+
+
+def as_wildcards(cell: Mapping, matrix: Mapping = {}) -> dict[str, str]:
+    """A cell as the wildcards of `pattern`. matrix: the study's, whose keys the cell may have at their default."""
+    empty = {key: "" for key in DEFAULTS if key in matrix}
+    return empty | {key: f"{key}={value}/" if key in DEFAULTS else str(value) for key, value in cell.items()}
+
+
+def cell_of(wildcards: Mapping[str, str]) -> dict[str, str]:
+    """The cell, or what else a job is told by wildcards, as text."""
+    told = {key: value.removeprefix(f"{key}=").rstrip("/") for key, value in wildcards.items() if key in DEFAULTS}
+    return {key: value for key, value in (dict(wildcards) | told).items() if value or key not in told}
+
+
+def values_of(key: str, matrix: Mapping) -> list[str]:
+    """All that the wildcard of a key may hold."""
+    if key in DEFAULTS:
+        return ["", *(f"{key}={value}/" for value in matrix[key] if value != DEFAULTS[key])]
+    return [*map(str, matrix[key]), *([str(CLEAN[key])] if key in CLEAN else [])]
+
+
+def covers_paper(config: Mapping) -> bool:
+    """Whether a study has all of the paper's sources, attacks, budgets, targets and k."""
+    asked = {**config["matrix"], "top_k": config["top_k"]}
+    return all(set(values) <= set(asked[key]) for key, values in PAPER.items())
+
+
+def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
+    """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
+    no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
+    settings, everything counts as left over: what the study still makes of it is made again.
+    """
+    matrix, chunks, compared = config["matrix"], config["compute"]["chunks"], covers_paper(config)
+    models = {name: config["models"][name] for name in (*matrix["source"], *matrix["target"])}
+    asked = {key: {value.removeprefix(f"{key}=").rstrip("/") for value in values_of(key, matrix)} for key in matrix} | {
+        "model": set(models),
+        "crop": {model["crop"] for model in models.values()},
+        "part": {*map(str, range(chunks))} if chunks > 1 else set(),
+    }
+
+    def left(name: str, settings: Mapping) -> bool:
+        if not settings:
+            return True
+        stage, of = settings["stage"], settings["of"]
+        if any(value not in asked.get(key, ()) for key, value in of.items()):
+            return True
+        whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
+        return whole or {
+            "render": config["dataset"]["loader"] != "synthetic",
+            "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
+            "train": stage == "train" and models[of["model"]]["weights"] != "trained",
+            "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
+            "compare": not compared,
+        }.get(stage, False)
+
+    return left
