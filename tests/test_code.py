@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
 
-from cloakbench.study.code import Library
+from cloakbench.architectures import build
+from cloakbench.study.code import CARRIERS, Library
+from conftest import ROOT
 
 FILES = {
     "script.py": '''"""A script."""
@@ -137,3 +145,58 @@ def test_a_way_to_code_that_is_hard_to_follow_is_not_overlooked(library, text):
     before = version(library)
     (library / "cloakbench/hidden.py").write_text(hidden.replace("1", "2"))
     assert version(library) != before
+
+
+# put before every job of a study: writes down which definitions of the library each script runs
+WATCH = r"""
+import os, sys, threading
+seen = set()
+def importing(frame):  # what importing a module runs only makes names, which count where they are used
+    def imported():
+        name = str(frame.f_globals.get("__name__"))
+        return frame.f_code.co_name == "<module>" and name.startswith("cloakbench")
+    while frame and not imported():
+        frame = frame.f_back
+    return frame
+def watch(frame, event, argument):
+    code = frame.f_code
+    key = code.co_filename, code.co_qualname
+    if event == "call" and "/lib/cloakbench/" in code.co_filename and key not in seen and not importing(frame):
+        seen.add(key)
+        with open(os.environ["SEEN"], "a") as file:
+            file.write("\t".join([sys.argv[0], *key]) + "\n")
+if "SEEN" in os.environ:
+    sys.setprofile(watch)
+    threading.setprofile(watch)
+"""
+PLUMBING = {"cloakbench.warm", "cloakbench.endings", *CARRIERS}
+
+
+@pytest.mark.slow
+def test_a_job_runs_nothing_that_is_not_counted(tmp_path):
+    """Every stage of a study with a trained and a given recogniser, a gallery and two budgets."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(WATCH)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(build("small_resnet", 5).state_dict(), tmp_path / "given.safetensors")
+    config = ROOT / "tests/faults.yaml"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
+    command += ["--cores", "2", "--configfile", config]
+    # a parent of its own, that no other study's jobs share and that is watched from its start
+    there = {"PYTHONPATH": str(tmp_path / "site"), "SEEN": str(tmp_path / "seen"), "TMPDIR": str(tmp_path)}
+    run = subprocess.run(list(map(str, command)), env=os.environ | there, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout + run.stderr
+    archs = {model["arch"] for model in yaml.safe_load((ROOT / "config.yaml").read_text())["models"].values()}
+    chosen = dict.fromkeys(("graphs.FORMS", "architectures.ARCHITECTURES", "small.SMALL"), archs)
+    chosen |= {"datasets.LOADERS": ["synthetic"], "store.FORMATS": ["jpeg"], "attacks.GOALS": ["untargeted"]}
+    library, seen = Library(ROOT / "workflow/lib"), {}
+    for line in (tmp_path / "seen").read_text().splitlines():
+        script, file, name = line.split("\t")
+        if Path(script).parent == ROOT / "scripts":
+            module = ".".join(Path(file).relative_to(library.root).with_suffix("").parts).removesuffix(".__init__")
+            seen.setdefault(Path(script), set()).add((module, name.split(".")[0]))
+    assert len(seen) >= 17 and sum(map(len, seen.values())) > 200
+    for script, definitions in seen.items():
+        run_there = {(module, name) for module, name in definitions if module not in PLUMBING and name[0] != "<"}
+        assert run_there - set(library.reached(script, chosen)) == set(), script
