@@ -75,15 +75,9 @@ EDITS = {
     ("psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
     ("store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
-    # recognisers are gated anew
-    ("models.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): {
-        "train": 3,
-        "gate": 3,
-        "baseline": 2,
-        "classify": 20,
-    }
-    | CRAFT
-    | {"store": 8, "redetect": 8}
+    # recognisers are gated anew; training normalises by itself
+    ("models.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): CRAFT
+    | {"gate": 3, "baseline": 2, "store": 8, "redetect": 8, "classify": 20}
     | TABLES,
     ("render.py", "SIDE = 240", "SIDE = 241"): {
         "render": 1,
