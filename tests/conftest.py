@@ -26,11 +26,13 @@ needs_real = pytest.mark.skipif(
 )
 
 
-def snakemake(directory: Path, *arguments: object, root: Path = ROOT) -> subprocess.CompletedProcess:
+def snakemake(
+    directory: Path, *arguments: object, root: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess:
     """Run the workflow as a user does, in a directory of its own."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", directory]
     # the checkout under test, not the installed one
-    environment = os.environ | {"PYTHONPATH": ""}
+    environment = os.environ | {"PYTHONPATH": ""} | environment
     return subprocess.run(
         [*map(str, command), *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=900
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 
 import pytest
@@ -149,3 +151,25 @@ def test_no_more_gpu_jobs_at_once_than_cards_unless_asked_for(tmp_path, monkeypa
     assert run.returncode == 0, run.stderr
     provided = next((line for line in run.stderr.splitlines() if line.startswith("Provided resources:")), "")
     assert dict(re.findall(r"(gpu\w*)=\D*(\d+)", provided)) == limits
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "open to others"])
+def test_where_no_folder_can_be_had_for_the_claims_tmpdir_is_the_way_out(tmp_path, monkeypatch, obstacle):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda card: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for place in ("bad", "good"):
+        (tmp_path / place).mkdir()
+    folder = tmp_path / "bad" / f"cloakbench-{os.getuid()}"
+    if obstacle == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    devices._least_used_card.cache_clear()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "bad"))
+    with pytest.raises(InputError, match=f"{folder}.*; set TMPDIR to a place"):
+        devices._least_used_card()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "good"))
+    assert devices._least_used_card() == torch.device("cuda", 0)
+    devices._least_used_card.cache_clear()

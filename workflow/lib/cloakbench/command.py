@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
 import sys
 import time
 import traceback
@@ -15,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cloakbench import seals
+from cloakbench.endings import MORE_MEMORY
 from cloakbench.errors import InputError
+from cloakbench.platforms import peak_memory
 
 
 def parser(description: str) -> ArgumentParser:
@@ -61,6 +62,8 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
     try:
         if options.log:
             sys.stderr = _Tee(sys.stderr, _opened(options.log))
+            if why := os.environ.get("CLOAKBENCH_PLAIN"):
+                print(f"started plainly ({why})", file=sys.stderr.log)
         seals.made_with(options.settings)
         main(options)
         if options.log:
@@ -69,8 +72,7 @@ def run(main: Callable[[Namespace], None], arguments: ArgumentParser) -> None:
         _fail(str(error), options.log, 1)
     except Exception as error:
         traceback.print_exc()
-        # torch's own name, for torch is not imported here
-        advice = "; lower compute.batch" if type(error).__name__ == "OutOfMemoryError" else ""
+        advice = f"; {MORE_MEMORY}" if _lacks_memory(error) else ""
         _fail(f"{type(error).__name__}: {error}{advice}", options.log, os.EX_SOFTWARE)
 
 
@@ -87,11 +89,16 @@ def _opened(log: Path) -> io.TextIOBase:
         raise InputError(f"{log}: cannot be written ({error.strerror}); make room or give access") from None
 
 
+def _lacks_memory(error: Exception) -> bool:
+    """Python's and numpy's error, torch's on a GPU, torch's on a CPU; torch is not imported here."""
+    torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return torchs or isinstance(error, MemoryError)
+
+
 def _cost(started: float) -> str:
-    used = resource.getrusage(resource.RUSAGE_SELF)
     return (
-        f"done in {time.monotonic() - started:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of CPU, "
-        f"peak memory {used.ru_maxrss / 1024:.0f} MB"
+        f"done in {time.monotonic() - started:.1f} s, {time.process_time():.1f} s of CPU, "
+        f"peak memory {peak_memory() / 2**20:.0f} MB"
     )
 
 

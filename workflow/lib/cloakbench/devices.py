@@ -65,7 +65,7 @@ def _least_used_card() -> torch.device:
     try:
         folder = own_folder()
     except OSError as error:
-        raise InputError(f"{error}: not a folder of this user alone; set TMPDIR to a place that is") from None
+        raise InputError(f"{error}; set TMPDIR to a place where this user can have one") from None
     card = claim(visible_cards(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")), folder)
     torch.cuda.set_device(card)
     return torch.device("cuda", card)

@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+MORE_MEMORY = "let fewer jobs run at once (--cores; on a GPU --resources gpu=1), or lower compute.batch"
+
 
 def tell(command: list[str], status: int) -> None:
     """Print how a job ended, its log's path and last lines; what killed it goes into the log, too.
@@ -26,7 +28,7 @@ def tell(command: list[str], status: int) -> None:
 
 def _how(status: int) -> str:
     if status == 128 + signal.SIGKILL:
-        return "killed by SIGKILL, as happens to a job that takes more memory than there is"
+        return f"killed by SIGKILL, as happens to a job that takes more memory than there is; {MORE_MEMORY}"
     if status > 128:
         return f"killed by signal {status - 128} ({signal.strsignal(status - 128)})"
     return "crashed"

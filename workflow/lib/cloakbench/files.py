@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.platforms import reserve
 from cloakbench.seals import intact, seal
 
 
@@ -35,9 +36,19 @@ def writing(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         temporary.replace(path)
     except OSError as error:
+        if not _concerns(error, path):  # but something that was read meanwhile
+            raise
         raise InputError(f"{path}: cannot be written ({error}); make room or give access, and run again") from error
     finally:
         _remove(temporary)
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error may have come about in writing `path`: it names no file, one beside it, or a folder above it."""
+    if not isinstance(error.filename, str | Path):
+        return True
+    named = Path(error.filename)
+    return path.parent in named.parents or named in path.parents
 
 
 def _remove(path: Path) -> None:
@@ -80,7 +91,6 @@ def writing_faces(path: Path, count: int, shape: tuple[int, int]) -> Iterator[np
     """A (count, *shape, 3) uint8 array to be filled, on disk from the start: memory does not grow with N."""
     with writing(path) as temporary:
         faces = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, *shape, 3))
-        with temporary.open("r+b") as file:  # on a full disk an error now, not a SIGBUS while the array is filled
-            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        reserve(temporary)  # on a full disk an error now, not a SIGBUS while the array is filled
         yield faces
         faces.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cloakbench.files import writing
+from cloakbench.parent import die_with_it
 from cloakbench.render import render
 
 
@@ -18,7 +19,8 @@ def render_photos(directory: Path, identities: int, photos: int, seed: int, proc
 
     Identities are independent of one another: any number of processes gives the same bytes.
     """
-    with writing(directory) as temporary, ProcessPoolExecutor(processes, get_context("fork")) as pool:
+    pool_of = partial(ProcessPoolExecutor, mp_context=get_context("fork"), initializer=die_with_it)
+    with writing(directory) as temporary, pool_of(processes) as pool:
         done = pool.map(partial(_render_person, temporary, photos, seed), range(identities))
         for _ in tqdm(done, total=identities, desc="render", unit="identity", mininterval=1):
             pass

@@ -5,11 +5,14 @@ import tempfile
 from pathlib import Path
 
 
-def own_folder() -> Path:
-    """A temporary folder that is this user's alone. Raises PermissionError if somebody else's lies in its place."""
-    directory = Path(tempfile.gettempdir()) / f"cloakbench-{os.getuid()}"
+def own_folder(place: Path | None = None) -> Path:
+    """A folder in `place`, or in the folder of temporary files, that is this user's alone.
+
+    Raises OSError where there can be none, PermissionError if somebody else's lies in its place.
+    """
+    directory = (place or Path(tempfile.gettempdir())) / f"cloakbench-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(directory)
+        raise PermissionError(f"{directory}: not a folder of this user alone")
     return directory

@@ -3,228 +3,198 @@ milliseconds.
 
     python -m cloakbench.warm scripts/craft.py --help
 
-does what `python scripts/craft.py --help` does, in a fork of a parent that has imported the slow libraries and nothing
-of this project. The first job starts the parent; it ends when no job has come for a while. Every job has its own
-process, environment, working directory and standard streams, and dies with the process that asked for it. Where no
-parent can be had, and inside a Slurm job, whose steps share no process, the script is started plainly. Of a job that
-crashed or was killed, which cannot speak for itself, this process tells the last lines. Standard library only: this
-is the one module that every job imports cold.
+does what `python scripts/craft.py --help` does, in a fork of a parent (`parent.py`) that has imported the slow
+libraries and nothing of this project. The first job starts the parent; it ends when no job has come for a while. Every
+job has its own process, working directory and standard streams, and dies with the process that asked for it. Whatever
+goes wrong before the script has begun, it is started plainly, and its log says why; after that it is begun no second
+time. It is plain by design under CLOAKBENCH_WARM=0, on other systems than Linux, whose libraries do not bear a fork,
+and inside a Slurm job, whose steps share no process. Of a job that crashed or was killed, which cannot speak for
+itself, this process tells the last lines. Standard library only: this is the one module that every job imports cold.
 """
 
 import fcntl
 import hashlib
-import importlib
 import json
 import os
-import runpy
-import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-FIRST_IMPORTS = ["pandas", "torch", "safetensors.torch", "tqdm"]
-# those that few jobs need follow while the parent has nothing else to do
-LATER_IMPORTS = [
-    "facenet_pytorch",
-    "timm.models.resnet",
-    "torch.fx.experimental.optimization",
-    "statsmodels.api",
-    "seaborn",
-    "matplotlib.backends.backend_pdf",
-]
-IDLE = 30.0  # seconds without a job after which the parent ends
-PATIENCE = 120.0  # seconds that a job waits for the parent's imports before it starts plainly
-GRACE = 5.0  # seconds between asking an abandoned job to end and killing it
-LENGTH = struct.Struct("!I")
+from cloakbench import parent
+from cloakbench.private import own_folder
+
+PATIENCE = 120.0  # seconds that a job waits for its fork, the parent's imports included
+RESPITE = 300.0  # seconds after a parent failed in which no other is tried
+WHY = "CLOAKBENCH_PLAIN"  # tells a plainly started script why, for its log
+NOBODY = (FileNotFoundError, ConnectionRefusedError)  # what connecting raises where no parent listens
 
 
 def main() -> None:
-    if sys.argv[1] == "--serve":
-        serve(Path(sys.argv[2]))
-        return
     command = sys.argv[1:]
-    connection = None if "SLURM_JOB_ID" in os.environ else connect()
-    status = start_plainly(command) if connection is None else submit(connection, command)
+    os.environ.pop(WHY, None)
+    if path := os.environ.get("PYTHONPATH"):  # the parent lives in another folder
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))
+    fork = None
+    if possible():
+        try:
+            fork = forked(command)
+        except Exception as error:
+            os.environ[WHY] = f"{type(error).__name__}: {error}"
+    status = start_plainly(command) if fork is None else outcome(fork)
     if status >= os.EX_SOFTWARE:
-        from cloakbench.endings import tell  # here, as below
+        from cloakbench.endings import tell  # here, for few jobs need it
 
         tell(command, status)
     sys.exit(status)
 
 
+def possible() -> bool:
+    return sys.platform == "linux" and os.environ.get("CLOAKBENCH_WARM") != "0" and "SLURM_JOB_ID" not in os.environ
+
+
 def start_plainly(command: list[str]) -> int:
     """Run the script in an interpreter of its own and wait for its exit status."""
-    job = subprocess.Popen([sys.executable, *command])
+    job = subprocess.Popen([sys.executable, *command], preexec_fn=parent.die_with_it)
     signal.signal(signal.SIGTERM, lambda *_: job.terminate())
-    return shell_status(job.wait())
+    return parent.shell_status(job.wait())
 
 
-def shell_status(status: int) -> int:
-    """The exit status as a shell gives it: 128 and the signal's number for a process that was killed."""
-    return status if status >= 0 else 128 - status
-
-
-def connect() -> socket.socket | None:
-    """A connection to the parent, started if need be; None where there can be none."""
+def forked(command: list[str]) -> socket.socket:
+    """The connection to a fork that has been told to begin. Raises any exception if it has not and never will."""
+    fork, address = connect()
     try:
-        address = meeting_point()
-        if connection := _try(address):
-            return connection
-        with address.with_suffix(".lock").open("w") as lock:  # of jobs that start together one starts the parent
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return _try(address) or _start(address)
-    except OSError:
-        return None
+        fork.settimeout(PATIENCE)
+        job = json.dumps({"command": command, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
+        socket.send_fds(fork, [parent.LENGTH.pack(len(job))], [0, 1, 2])
+        fork.sendall(job)
+        if fork.recv(1) != parent.READY:
+            raise ConnectionError("the parent of the warm start was lost")
+        fork.sendall(parent.GO)
+    except Exception:
+        fork.close()
+        _failed(address).touch()
+        address.unlink(missing_ok=True)
+        raise
+    fork.settimeout(None)
+    return fork
 
 
-def meeting_point() -> Path:
-    """The parent's socket, in a folder of this user alone; another interpreter or library path is another parent."""
-    from cloakbench.private import own_folder  # here, for the parent imports nothing of the project
+def outcome(fork: socket.socket) -> int:
+    """Wait for the exit status of a job that has begun."""
+    answer = b""
+    with suppress(ConnectionError):
+        answer = fork.recv(parent.LENGTH.size)
+    if len(answer) < parent.LENGTH.size:
+        print("cloakbench: the job's process was lost", file=sys.stderr)
+        return os.EX_SOFTWARE
+    return parent.LENGTH.unpack(answer)[0]
 
-    key = [sys.executable, os.environ.get("PYTHONPATH", ""), __file__, Path(__file__).stat().st_mtime_ns]
-    return own_folder() / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.socket"
+
+def connect() -> tuple[socket.socket, Path]:
+    """A connection to the parent, started if need be, and its address.
+
+    Raises OSError where there is no place for its socket, RuntimeError if one failed in the first that there is.
+    """
+    errors = []
+    for place in places():
+        try:
+            address = own_folder(place) / f"{key()}.socket"
+            return _connected(address), address
+        except OSError as error:
+            errors.append(error)
+    raise errors[0]
 
 
-def _try(address: Path) -> socket.socket | None:
+def places() -> Iterator[Path]:
+    """Where the parent's socket may lie: the path of one has at most 107 bytes, and TMPDIR may be deep, or full."""
+    with suppress(OSError):
+        yield Path(tempfile.gettempdir())
+    yield from map(Path, filter(None, [os.environ.get("XDG_RUNTIME_DIR"), "/tmp"]))
+
+
+def key() -> str:
+    """A name for all that a process is born with and a fork cannot change any more: of each there is another parent.
+
+    That is the interpreter, the environment, as libraries read it when they start, and what the system hands down.
+    """
+    code = [(file, Path(file).stat().st_mtime_ns) for file in (__file__, parent.__file__, sys.executable)]
+    environment = sorted((name, value) for name, value in os.environ.items() if not _varies(name))
+    mask = os.umask(0)
+    os.umask(mask)
+    rights = [mask, os.getgid(), os.getgroups(), os.nice(0), sorted(os.sched_getaffinity(0))]
+    limits = [_text(f"/proc/self/{name}") for name in ("cgroup", "limits", "ns/mnt")]
+    return hashlib.sha256(repr([code, environment, rights, limits]).encode()).hexdigest()[:16]
+
+
+def _varies(name: str) -> bool:
+    """Whether an environment variable says where a job was asked for, or how many threads it has: each sets its own."""
+    return name in {"PWD", "OLDPWD", "SHLVL", "_"} or name.startswith("PYTEST_") or name.endswith("_THREADS")
+
+
+def _text(path: str) -> str:
+    with suppress(OSError):
+        return str(Path(path).readlink()) if Path(path).is_symlink() else Path(path).read_text()
+    return ""
+
+
+def _connected(address: Path) -> socket.socket:
+    with suppress(*NOBODY):
+        return _connect(address)
+    with suppress(FileNotFoundError):
+        if time.time() - _failed(address).stat().st_mtime < RESPITE:
+            raise RuntimeError("the parent of the warm start failed a short while ago")
+    with (address.parent / "warm.lock").open("w") as lock:  # of jobs that start together one starts the parent
+        _wait_for(lock)
+        with suppress(*NOBODY):
+            return _connect(address)
+        _start(address)
+        return _connect(address)
+
+
+def _failed(address: Path) -> Path:
+    return address.with_suffix(".failed")
+
+
+def _connect(address: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(address))
     except OSError:
         connection.close()
-        return None
+        raise
     return connection
 
 
-def _start(address: Path) -> socket.socket | None:
-    command = [sys.executable, "-m", "cloakbench.warm", "--serve", str(address)]
-    quiet = subprocess.DEVNULL
-    # OpenBLAS starts its threads when it is imported, and a fork has none of them
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    parent = subprocess.Popen(
-        command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, env=environment, cwd="/"
-    )
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and parent.poll() is None:
-        if connection := _try(address):
-            return connection
-        time.sleep(0.05)
-    return None
-
-
-def submit(connection: socket.socket, command: list[str]) -> int:
-    """Hand the job over with this process's streams and wait for its exit status."""
-    job = json.dumps({"command": command, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
-    socket.send_fds(connection, [LENGTH.pack(len(job))], [0, 1, 2])
-    connection.sendall(job)
-    answer = connection.recv(LENGTH.size)
-    if len(answer) < LENGTH.size:
-        print("cloakbench: the job's process was lost", file=sys.stderr)
-        return os.EX_SOFTWARE
-    return LENGTH.unpack(answer)[0]
-
-
-def serve(address: Path) -> None:
-    """Import what is slow, then fork a process for each job until none has come for IDLE seconds."""
-    for name in FIRST_IMPORTS:
-        _import(name)
-    address.unlink(missing_ok=True)
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(str(address))
-    server.listen(128)
-    server.settimeout(IDLE)
-    watchers: set[int] = set()
-    later = list(LATER_IMPORTS)
+def _wait_for(lock) -> None:
+    end = time.monotonic() + 10
     while True:
-        while later and not select.select([server], [], [], 0)[0]:
-            _import(later.pop(0))
         try:
-            connection, _ = server.accept()
-        except TimeoutError:
-            watchers = {pid for pid in watchers if os.waitpid(pid, os.WNOHANG)[0] == 0}
-            if watchers:
-                continue
-            address.unlink(missing_ok=True)
-            return
-        pid = os.fork()
-        if pid == 0:
-            server.close()
-            os._exit(_watch(connection))
-        connection.close()
-        watchers.add(pid)
-        watchers = {pid for pid in watchers if os.waitpid(pid, os.WNOHANG)[0] == 0}
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
-def _import(name: str) -> None:
-    with suppress(ImportError):  # the job that needs it will say so
-        importlib.import_module(name)
-
-
-def _watch(connection: socket.socket) -> int:
-    """Run one job in a fork, report its exit status; end it if the process that asked for it is gone."""
-    header, streams, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
-    if len(header) < LENGTH.size:
-        return 0
-    job = json.loads(_receive(connection, LENGTH.unpack(header)[0]))
-    pid = os.fork()
-    if pid == 0:
-        connection.close()
-        os._exit(_run(job, streams))
-    done = os.pidfd_open(pid)
-    for stream in streams:
-        os.close(stream)
-    ready, _, _ = select.select([done, connection], [], [])
-    if done not in ready:
-        os.killpg(pid, signal.SIGTERM)
-        if not select.select([done], [], [], GRACE)[0]:
-            os.killpg(pid, signal.SIGKILL)
-    status = shell_status(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    with suppress(OSError):  # nobody waits for it any more
-        connection.sendall(LENGTH.pack(status))
-    return 0
-
-
-def _receive(connection: socket.socket, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        part = connection.recv(length - len(data))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)
-
-
-def _run(job: dict, streams: list[int]) -> int:
-    """The job itself: what a plainly started interpreter would find, then the script."""
-    os.setpgid(0, 0)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    os.chdir(job["cwd"])
-    os.environ.clear()
-    os.environ.update(job["environment"])
-    script = job["command"][0]
-    sys.argv, sys.path[0] = job["command"], str(Path(script).resolve().parent)
-    for name in ("stdin", "stdout", "stderr"):
-        stream = open(getattr(sys, f"__{name}__").fileno(), "r" if name == "stdin" else "w", closefd=False)  # noqa: SIM115
-        setattr(sys, name, stream)
-    try:
-        runpy.run_path(script, run_name="__main__")
-        status = 0
-    except SystemExit as leaving:
-        status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return status
+def _start(address: Path) -> None:
+    """Start a parent. It is given its socket, which must be had before seconds are spent on imports."""
+    address.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(address))
+        server.listen(1024)
+        command = [sys.executable, "-m", parent.__name__, str(server.fileno()), str(address)]
+        # libraries make their threads when they are imported, and a fork has none of them
+        one_thread = {name: "1" for name in [*os.environ, "OPENBLAS_NUM_THREADS"] if name.endswith("_THREADS")}
+        quiet = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
+        environment = os.environ | one_thread
+        files = [server.fileno()]
+        subprocess.Popen(command, **quiet, env=environment, cwd="/", pass_fds=files, start_new_session=True)
 
 
 if __name__ == "__main__":
