@@ -54,7 +54,7 @@ def serve(server: socket.socket, address: Path) -> None:
         if packages() != installed:  # anew, with the same socket: who waits there goes on waiting
             os.execv(sys.executable, [sys.executable, "-m", "cloakbench.parent", *sys.argv[1:]])
         connection, _ = server.accept()
-        with connection, suppress(OSError):  # who is hung up on starts plainly
+        with connection:  # an error is this process's end, and a plain start for who is hung up on
             _fork(lambda: _watch(server, connection))  # noqa: B023, it is called at once
         _children_left()
 
@@ -199,7 +199,7 @@ def _run(command: list[str]) -> int:
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    return (status or 0) & 0xFF
+    return status or 0
 
 
 if __name__ == "__main__":
