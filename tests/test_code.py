@@ -169,7 +169,7 @@ if "SEEN" in os.environ:
     sys.setprofile(watch)
     threading.setprofile(watch)
 """
-PLUMBING = {"cloakbench.warm", "cloakbench.endings", *CARRIERS}
+PLUMBING = {f"cloakbench.{name}" for name in ("warm", "parent", "endings", "platforms")} | CARRIERS
 
 
 @pytest.mark.slow

@@ -6,6 +6,10 @@ from pathlib import Path
 
 # the parts of the library that are imported while the workflow is parsed need what Snakemake needs and no more
 sys.path.insert(0, f"{workflow.basedir}/workflow/lib")
+from cloakbench.platforms import refuse_windows
+
+refuse_windows()
+
 from cloakbench.errors import InputError
 from cloakbench.study.config import OWN_GRAPH, complete
 from cloakbench.study.grid import as_wildcards, budgets, cell_of, cells, covers_paper, left_over, pattern, values_of
