@@ -153,7 +153,7 @@ def test_no_more_gpu_jobs_at_once_than_cards_unless_asked_for(tmp_path, monkeypa
     assert dict(re.findall(r"(gpu\w*)=\D*(\d+)", provided)) == limits
 
 
-@pytest.mark.parametrize("obstacle", ["a file", "open to others"])
+@pytest.mark.parametrize("obstacle", ["a file", "open to others", "no locks"])
 def test_where_no_folder_can_be_had_for_the_claims_tmpdir_is_the_way_out(tmp_path, monkeypatch, obstacle):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda card: None)
@@ -164,11 +164,14 @@ def test_where_no_folder_can_be_had_for_the_claims_tmpdir_is_the_way_out(tmp_pat
     if obstacle == "a file":
         folder.touch()
     else:
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
+    if obstacle == "open to others":
         folder.chmod(0o777)
+    if obstacle == "no locks":
+        (folder / "card0.seat0").mkdir()
     devices._least_used_card.cache_clear()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "bad"))
-    with pytest.raises(InputError, match=f"{folder}.*; set TMPDIR to a place"):
+    with pytest.raises(InputError, match=f"{folder}.*; set TMPDIR to a folder of this machine"):
         devices._least_used_card()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "good"))
     assert devices._least_used_card() == torch.device("cuda", 0)

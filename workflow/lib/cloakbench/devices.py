@@ -63,9 +63,10 @@ def name(device: torch.device) -> str:
 def _least_used_card() -> torch.device:
     """This job's card, which CUDA then takes wherever a card is not named."""
     try:
-        folder = own_folder()
+        card = claim(visible_cards(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")), own_folder())
     except OSError as error:
-        raise InputError(f"{error}; set TMPDIR to a place where this user can have one") from None
-    card = claim(visible_cards(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")), folder)
+        raise InputError(
+            f"{error}: no place to note which GPU is taken; set TMPDIR to a folder of this machine that is yours"
+        ) from None
     torch.cuda.set_device(card)
     return torch.device("cuda", card)
