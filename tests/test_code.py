@@ -47,7 +47,7 @@ LOADERS = {"a": a.load, "b": b.load}
     "cloakbench/formats/__init__.py": "",
     "cloakbench/formats/a.py": "def load():\n    return 1\n",
     "cloakbench/formats/b.py": "def load():\n    return 2\n",
-    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\ndef _inner(level):\n    return level\n\n"
+    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\ndef _inner(level):\n    return level * SCALE\n\nSCALE = 2\n"
     "def unused():\n    return 0\n",
 }
 CHOSEN = {"work.registry.LOADERS": ["a"]}
@@ -80,8 +80,9 @@ SAME = {
     "another order": ("cloakbench/work/steps_data.py", "LEVEL = 3\nUNUSED = 4", "UNUSED = 4\nLEVEL = 3"),
 }
 OTHER = {
-    "what is called": ("cloakbench/tools.py", "return level", "return level + 1"),
+    "what is called": ("cloakbench/tools.py", "level * SCALE", "level + SCALE"),
     "a constant": ("cloakbench/work/steps_data.py", "LEVEL = 3", "LEVEL = 4"),
+    "a constant beside what uses it": ("cloakbench/tools.py", "SCALE = 2", "SCALE = 3"),
     "the script": ("script.py", "job(1)", "job(2)"),
     "the chosen entry": ("cloakbench/formats/a.py", "return 1", "return 3"),
     "where the entry leads": ("cloakbench/work/registry.py", '"a": a.load', '"a": b.load'),
@@ -93,7 +94,7 @@ OTHER = {
     ),
     "what importing does": ("cloakbench/work/__init__.py", "FIRST = 1", "FIRST = 1\nprint(FIRST + 1)"),
     "a file that is printed into": ("cloakbench/work/steps.py", 'print(f"{count} jobs")', 'print("x", file=count)'),
-    "a raised message, which a table may hold": ("cloakbench/tools.py", "return level", 'raise ValueError("x")'),
+    "a raised message, which a table may hold": ("cloakbench/tools.py", "return level *", 'raise ValueError("x") if level else'),
 }
 
 
