@@ -1,5 +1,4 @@
 # what a table or figure says of the study it comes from
-# (a param made of it is a function: in a plain string Snakemake would take {x} in a path for a wildcard)
 ABOUT = {
     "study": config["study"],
     "loader": config["dataset"]["loader"],
@@ -11,6 +10,7 @@ ABOUT = {
     "precision": config["compute"]["precision"],
     "models": {name: json.loads(model_facts(name, "arch", "weights", "head", "member")) for name in MODELS},
 }
+ABOUT_HASH = handed("CLOAKBENCH_ABOUT", ABOUT)
 
 
 rule aggregate:
@@ -41,7 +41,7 @@ rule aggregate:
         "{JOB}/aggregate.py "
         "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} "
         "--top-k {params.top_k} --missed {params.missed} --output {output.psr:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule table:
@@ -64,10 +64,10 @@ rule table:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("table.py"),
-        about=lambda wildcards: json.dumps(ABOUT),
+        about=ABOUT_HASH,
         settings=made_with("table"),
     shell:
         "{JOB}/table.py "
-        "--psr {input.psr:q} --about {params.about:q} --output-csv {output.csv:q} "
+        "--psr {input.psr:q} --about $CLOAKBENCH_ABOUT --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

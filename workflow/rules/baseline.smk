@@ -27,4 +27,4 @@ rule baseline:
         "{JOB}/baseline.py "
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --output {output.ranks:q} "
-        "{params.compute} --settings {params.settings:q} --log {log:q}"
+        "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"

@@ -34,7 +34,7 @@ rule classify:
         "--subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
-        "{params.compute} --settings {params.settings:q} --log {log:q}"
+        "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"
 
 
 if PARTS:
@@ -56,4 +56,4 @@ if PARTS:
         shell:
             "{JOB}/gather.py "
             "--parts {input.parts:q} --output {output.ranks:q} "
-            "--settings {params.settings:q} --log {log:q}"
+            "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,4 +1,5 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
+import hashlib
 import re
 from functools import cache
 from itertools import product
@@ -21,15 +22,27 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
-from cloakbench.inspection import faults
+from cloakbench.inspection import Inspection, inspect, level
 from cloakbench.seals import read_seal, sha256
 from cloakbench.study.code import Library
 
-if workflow.is_main_process:  # what a user starts, not its jobs
-    FAULTS = list(faults(Path(STUDY), left_over=left_over(config)))
-    if FAULTS:
-        others = f" (and {len(FAULTS) - 1} more: cloakbench verify {STUDY})" if FAULTS[1:] else ""
-        raise SystemExit(f"cloakbench: {FAULTS[0]}{others}")
+
+@cache
+def inspected():
+    """What is found in the results, once a start that runs jobs or tells which it would run: the first fault ends it.
+
+    Nothing is looked at for --unlock, --summary, --delete-all-output and the like, which no fault may stand in the way
+    of; nor beside another Snakemake, which has looked and writes here now.
+    """
+    if not workflow.is_main_process or workflow.execution_settings is None or any(Path(".snakemake/locks").glob("*")):
+        return Inspection()
+    found = inspect(Path(STUDY), left_over=left_over(config))
+    if found.faults:
+        others = f" (and {len(found.faults) - 1} more: cloakbench verify {STUDY})" if found.faults[1:] else ""
+        raise SystemExit(f"cloakbench: {found.faults[0]}{others}")
+    refuse_a_low_measurement()
+    level(Path(STUDY), found)
+    return found
 
 
 def cards_here():
@@ -57,6 +70,13 @@ wildcard_constraints:
     model="|".join(MODELS),
     crop="|".join(CROPS),
     part=r"\d+",
+
+
+def handed(variable, value):
+    """Hand the jobs a value that would fill pages of what Snakemake prints: as JSON in a variable of the environment. Its
+    hash, for a param."""
+    os.environ[variable] = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(os.environ[variable].encode()).hexdigest()
 
 
 CODE = Library(LIBRARY)
@@ -130,9 +150,12 @@ PLACES = {"gallery", "folder"}  # params that say where something lies and chang
 
 
 def made_with(stage):
-    """A param for `--settings`: all that the other params of the rule say of how its files come about, as JSON."""
+    """A param for `--settings`: all that the other params of the rule say of how its files come about, as JSON.
 
-    def settings(wildcards):
+    It takes the outputs only to be no reason of its own to run again: the other params are, and are told once.
+    """
+
+    def settings(wildcards, output=()):
         facts = {"stage": stage, "of": cell_of(wildcards)}
         for name, value in workflow.get_rule(stage).params.items():
             if name not in {*PLACES, "settings"}:
@@ -148,13 +171,17 @@ def unfolded(value):
 
 
 def again(rule):
-    """An input function for a rule: no file, but where its files are there and were made with other settings than the
-    config's and the code's, they are made again, whether Snakemake remembers it or not."""
+    """An input function for a rule: no file, but its files are made again, whatever Snakemake remembers, where they are
+    there and were made with other settings than the config's and the code's, and where one of them is gone though
+    something was made from it, or though the others are there."""
 
     def outdated(wildcards):
-        for output in workflow.get_rule(rule).output if workflow.is_main_process else ():
-            path = output.apply_wildcards(wildcards)
-            if made_otherwise(path, workflow.get_rule(rule).params.settings(wildcards)):
+        found, outputs = inspected(), workflow.get_rule(rule).output if workflow.is_main_process else ()
+        paths = [output.apply_wildcards(wildcards) for output in outputs]
+        gone = [path for path in paths if not os.path.exists(path)]
+        for path in paths:
+            lost = path in gone and (Path(path) in found.gone or len(gone) < len(paths))
+            if lost or made_otherwise(path, workflow.get_rule(rule).params.settings(wildcards)):
                 workflow.dag.forcefiles.add(path)
         return []
 
@@ -165,7 +192,8 @@ def again(rule):
 def made_otherwise(path, settings):
     """Whether a file that is there was made with other settings; the first such file is told to the user."""
     try:
-        made, wanted = read_seal(Path(path))["settings"], json.loads(settings)
+        seal = inspected().seals.get(Path(path)) or read_seal(Path(path))
+        made, wanted = seal["settings"], json.loads(settings)
     except InputError:
         return False  # nothing is there, or it is damaged and refused by whoever reads it
     if made == wanted or not Path(path).exists():

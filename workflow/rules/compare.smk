@@ -24,10 +24,10 @@ rule compare:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("compare.py"),
-        about=lambda wildcards: json.dumps(ABOUT),
+        about=ABOUT_HASH,
         settings=made_with("compare"),
     shell:
         "{JOB}/compare.py "
-        "--psr {input.psr:q} --published {input.published:q} --about {params.about:q} "
+        "--psr {input.psr:q} --published {input.published:q} --about $CLOAKBENCH_ABOUT "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

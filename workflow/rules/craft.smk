@@ -34,7 +34,7 @@ rule path:
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} "
-        "{params.compute} --settings {params.settings:q} --log {log:q}"
+        "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule craft:
@@ -68,4 +68,4 @@ rule craft:
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

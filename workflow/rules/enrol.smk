@@ -24,4 +24,4 @@ rule enrol:
         "{JOB}/enrol.py "
         "--photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
         "--model {params.model:q} --output {output.gallery:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

@@ -5,9 +5,9 @@ URLS = {digest_of(model): config["models"][model]["weights"] for model in FETCHE
 
 
 rule fetch:
-    """Fetch a checkpoint and check its hash; a failure leaves no file that looks complete."""
+    """Fetch a checkpoint and check its hash; a failure leaves no file that looks complete, and one that is right stays."""
     output:
-        checkpoint=f"{RESOURCES}/{{digest}}",
+        checkpoint=update(f"{RESOURCES}/{{digest}}"),
     log:
         "logs/fetch/{digest}.log",
     wildcard_constraints:
@@ -15,12 +15,12 @@ rule fetch:
     priority: 20
     conda:
         "../../envs/cloakbench.yaml"
-    params:
-        code=code_of("fetch.py"),
+    resources:
+        # no param, nor the code: the digest in its name says what the file holds, so nothing else makes it again
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
         "{JOB}/fetch.py "
-        "--url {params.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
+        "--url {resources.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
         "--log {log:q}"
 
 

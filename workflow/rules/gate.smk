@@ -1,7 +1,3 @@
-if workflow.is_main_process:
-    refuse_a_low_measurement()
-
-
 rule gate:
     """Measure a recogniser's clean top-1 on the sampled faces; nothing is crafted on it or shown to it before."""
     input:
@@ -37,4 +33,4 @@ rule gate:
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
         "{resources.crafted} --output {output.gate:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

@@ -19,13 +19,12 @@ rule provenance:
     params:
         code=code_of("provenance.py"),
         folder=lambda wildcards: STUDY,
-        config=lambda wildcards: json.dumps(config, sort_keys=True),
-        about=lambda wildcards: json.dumps(ABOUT, sort_keys=True),
-        scripts=lambda wildcards: json.dumps(code_of_all(), sort_keys=True),
+        config=handed("CLOAKBENCH_CONFIG", config),
+        about=ABOUT_HASH,
+        scripts=lambda wildcards: handed("CLOAKBENCH_CODE", code_of_all()),
         settings=made_with("provenance"),
     shell:
         "{JOB}/provenance.py "
         "--study {params.folder:q} --tables {input.psr:q} {input.tables:q} {input.comparison:q} "
-        "--config {params.config:q} "
-        "--about {params.about:q} --code {params.scripts:q} --output {output.provenance:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "--config $CLOAKBENCH_CONFIG --about $CLOAKBENCH_ABOUT --code $CLOAKBENCH_CODE --output {output.provenance:q} "
+        "\\\n--settings {params.settings:q} --log {log:q}"

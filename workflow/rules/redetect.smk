@@ -22,4 +22,4 @@ rule redetect:
         "{JOB}/redetect.py "
         "--stored {input.stored:q} --manifest {input.manifest:q} "
         "--output {output.redetected:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

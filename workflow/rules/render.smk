@@ -20,4 +20,4 @@ rule render:
         "{JOB}/render.py "
         "--identities {params.identities} --photos {params.photos} "
         "--seed {params.seed} --threads {threads} --output {output.photos:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

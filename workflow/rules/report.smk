@@ -7,6 +7,7 @@ FIGURES = [
 EXAMPLES = {
     f"{source} {attack}": example_faces(source, attack) for source in MATRIX["source"] for attack in MATRIX["attack"]
 }
+EXAMPLES_HASH = handed("CLOAKBENCH_EXAMPLES", EXAMPLES)
 
 
 rule curves:
@@ -28,13 +29,13 @@ rule curves:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("curves.py"),
-        about=lambda wildcards: json.dumps(ABOUT),
+        about=ABOUT_HASH,
         settings=made_with("curves"),
     shell:
         "{JOB}/curves.py "
         "--psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
-        "--about {params.about:q} --output {output.png:q} --output-pdf {output.pdf:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "--about $CLOAKBENCH_ABOUT --output {output.png:q} --output-pdf {output.pdf:q} "
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule examples:
@@ -55,10 +56,10 @@ rule examples:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("examples.py"),
-        rows=lambda wildcards: json.dumps(EXAMPLES),
-        about=lambda wildcards: json.dumps(ABOUT),
+        rows=EXAMPLES_HASH,
+        about=ABOUT_HASH,
         settings=made_with("examples"),
     shell:
-        "{JOB}/examples.py --rows {params.rows:q} "
-        "--about {params.about:q} --output {output.png:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "{JOB}/examples.py --rows $CLOAKBENCH_EXAMPLES "
+        "--about $CLOAKBENCH_ABOUT --output {output.png:q} "
+        "\\\n--settings {params.settings:q} --log {log:q}"

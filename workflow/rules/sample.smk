@@ -1,9 +1,13 @@
+# photos that a rule renders are made first, and again where they were deleted and are needed; a user's own are a param,
+# for they are no output of the study
+RENDERED = rules.render.output if config["dataset"]["loader"] == "synthetic" else []
+
+
 rule sample:
     """Draw the subjects and the photos to attack and to enrol; find the face in each."""
     input:
         again("sample"),
-        # photos that a rule renders are made first; a user's own are a param, for they are no output of the study
-        rules.render.output if config["dataset"]["loader"] == "synthetic" else [],
+        RENDERED,
     output:
         subjects=f"{STUDY}/subjects.csv",
         enrolment=f"{STUDY}/enrolment.csv",
@@ -34,13 +38,14 @@ rule sample:
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
         "--min-classes {resources.largest_k} --seed {params.seed} "
         "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule crop:
     """The attacked faces as the recognisers of one crop kind want them."""
     input:
         again("crop"),
+        RENDERED,
         photos=f"{STUDY}/subjects.csv",
     output:
         faces=FACES,
@@ -58,12 +63,13 @@ rule crop:
         "{JOB}/crop.py "
         "--photos {input.photos:q} --root {params.folder:q} --crop {params.crop:q} "
         "{params.part} --output {output.faces:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 use rule crop as crop_enrolled with:
     input:
         again("crop_enrolled"),
+        RENDERED,
         photos=f"{STUDY}/enrolment.csv",
     output:
         faces=f"{STUDY}/enrolment/{{crop}}.npy",

@@ -20,7 +20,7 @@ rule store:
         "{JOB}/store.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 # every cell's pictures are a result: one that is deleted is made again

@@ -27,15 +27,16 @@ rule train:
         "{JOB}/train.py "
         "--photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
         "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule convert:
     """Check a checkpoint's hash and shapes and bring it into the form and naming that every job reads."""
     input:
         again("convert"),
-        # a user's own file is a param, known by its content: Snakemake would read placeholders into its name
-        lambda wildcards: checkpoint_of(wildcards.model) if wildcards.model in FETCHED else [],
+        # a user's own file is a param, known by its content: Snakemake would read placeholders into its name; one that
+        # was fetched is known by its digest, whatever its date
+        lambda wildcards: ancient(checkpoint_of(wildcards.model)) if wildcards.model in FETCHED else [],
     output:
         weights=f"{STUDY}/weights/{{model}}.safetensors",
     log:
@@ -58,4 +59,4 @@ rule convert:
         "{JOB}/convert.py "
         "--checkpoint {params.checkpoint:q} --model {params.model:q} "
         "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} "
-        "--settings {params.settings:q} --log {log:q}"
+        "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,7 +1,7 @@
 """Inspection: is a study's results folder still what was written, and made from what is there?
 
-The workflow asks while it is parsed, so that a study with a file that was damaged, edited, or left over from before
-what it was made from stops with its name instead of being up to date. Standard library only, for the rule files.
+The workflow asks once a start, so that a study with a file that was damaged, edited, or left over from before what it
+was made from stops with its name instead of being up to date. Standard library only, for the rule files.
 """
 
 from __future__ import annotations
@@ -9,12 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cloakbench.errors import InputError
-from cloakbench.seals import REMEDY, WHOLE, contents, difference, intact, read_seal, replace_text, seal_of, unsealed
+from cloakbench.seals import (
+    REMEDY,
+    WHOLE,
+    difference,
+    intact,
+    no_seal,
+    read_seal,
+    replace_text,
+    seal_of,
+    unsealed,
+)
 
 CHECKED = ".checked.json"  # of a results folder: what was found intact, at which sizes and times
 
@@ -22,8 +35,9 @@ CHECKED = ".checked.json"  # of a results folder: what was found intact, at whic
 def sealed(directory: Path) -> Iterator[Path]:
     """Everything that has a seal below `directory` and is there."""
     for folder, below, names in os.walk(directory):
-        there = {*below, *names}
-        yield from (Path(folder, name) for name in sorted(map(unsealed, names)) if name in there)
+        if owners := sorted(unsealed(name) for name in names if name.endswith(".seal")):
+            there = {*below, *names}
+            yield from (Path(folder, name) for name in owners if name in there)
 
 
 def lineage(paths: Iterable[Path]) -> dict[Path, str]:
@@ -50,58 +64,134 @@ def lineage(paths: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def faults(
-    directory: Path, thorough: bool = False, left_over: Callable[[str, dict], bool] = lambda name, settings: False
-) -> Iterator[str]:
-    """A line for everything below `directory` that is not what was written, or was made from what has changed since.
+@dataclass
+class Inspection:
+    """What was found below a results folder.
 
-    left_over: tells, by its path in it and the settings in its seal, of a file that the study no longer makes; it is
-    nobody's business then.
-    What has the size and time at which it was once found intact is not read again, unless `thorough`. What is older
-    than what it was made from is left to Snakemake, which makes it anew.
+    faults: a line for everything that is not what was written, or was made from what has changed since. seals: of all
+    that is intact, by its path. gone: files that something was made from and that are no longer there. moved: whether
+    times no longer tell what was made after what: something has another one than when it was last looked at, or is
+    older than what it was made from.
     """
-    checked = {} if thorough else _read_checked(directory)
-    states, seals = {}, {}
+
+    faults: list[str] = field(default_factory=list)
+    seals: dict[Path, dict] = field(default_factory=dict)
+    gone: set[Path] = field(default_factory=set)
+    moved: bool = False
+
+
+def faults(directory: Path, **options: Any) -> Iterator[str]:
+    """The faults of `inspect`, which takes the same options."""
+    yield from inspect(directory, **options).faults
+
+
+def inspect(
+    directory: Path, thorough: bool = False, left_over: Callable[[str, dict], bool] = lambda name, settings: False
+) -> Inspection:
+    """left_over: tells, by its path in the folder and the settings in its seal, of a file that the study no longer
+    makes; it is nobody's business then.
+
+    What has the size and time at which it was once found intact is not read again, unless `thorough`; and of what lies
+    in a sealed folder, 100,000 pictures maybe, only the names are: who reads one compares it with the manifest. What
+    was made from something else and is older than it is left to Snakemake, which makes it anew. What vanishes
+    meanwhile, for somebody else works here, was not there.
+    """
+    checked, states, times, found = _read_checked(directory), {}, {}, Inspection()
     for path in sealed(directory):
         name = path.relative_to(directory).as_posix()
         try:
-            content, state = read_seal(path), _state(path)
+            content = read_seal(path)
             if left_over(name, content["settings"]):
                 continue
-            found = "" if checked.get(name) == state else difference(path, content["files"])
-        except (InputError, OSError) as error:
-            found = str(error)
-        if found:
-            yield found
-        else:
-            seals[path], states[name] = content, state
-    yield from _stale(seals)
+            state, times[path] = _state(path, content), _time(path)
+            known = checked.get(name, ["", ""])
+            read = thorough or (known != state and WHOLE in content["files"])
+            if fault := difference(path, content["files"], read):
+                found.faults.append(fault)
+                continue
+        except InputError as error:
+            if seal_of(path).exists():
+                found.faults.append(str(error))
+            continue
+        except OSError as error:
+            if os.path.lexists(error.filename):
+                found.faults.append(f"{error.filename}: cannot be read ({error.strerror}); {REMEDY}")
+            continue
+        found.seals[path], states[name] = content, state
+        found.moved |= known[0] == state[0] and known != state
+    found.faults += _from_others(found, times)
     if states != checked:
-        with suppress(OSError):  # on a read-only disk everything is read each time
-            replace_text(directory / CHECKED, json.dumps(states))
+        _write_checked(directory, states)
+    return found
 
 
-def _read_checked(directory: Path) -> dict[str, str]:
+def _from_others(found: Inspection, times: Mapping[Path, int]) -> Iterator[str]:
+    """Lines for what was made from something else than what is there; notes what is gone, and whether times tell."""
+    bare = set()
+    for path, content in found.seals.items():
+        for source, digest in content["made_from"].items():
+            origin = _origin(path, source)
+            if origin in found.seals:
+                if _is(found.seals, origin, digest):
+                    found.moved |= times[path] < times[origin]
+                elif times[path] >= times[origin]:
+                    yield f"{path}: made from another {origin} than the one that is there; {REMEDY}"
+            elif not origin.exists():
+                found.gone.add(origin)
+            elif not seal_of(origin).exists():
+                bare.add(origin)
+    yield from (no_seal(origin) for origin in sorted(bare))
+
+
+def level(directory: Path, found: Inspection) -> None:
+    """Where times no longer tell, give everything that was made from exactly what is there the same one: now.
+
+    A copied folder has the times of its copying, a touched file that of its touching, and by these Snakemake would
+    make again what the seals prove to be right. What was made from something else keeps its time.
+    """
+    if not found.moved:
+        return
+    now, states = time.time_ns(), {}
+    for path, content in found.seals.items():
+        with suppress(OSError):  # another user's, or a read-only disk: then the times count
+            if all(_is(found.seals, _origin(path, source), used) for source, used in content["made_from"].items()):
+                os.utime(_clock(path), ns=(now, now))
+            states[path.relative_to(directory).as_posix()] = _state(path, content)
+    _write_checked(directory, states)
+
+
+def _is(seals: Mapping[Path, dict], origin: Path, digest: str) -> bool:
+    return origin not in seals or seals[origin]["files"].get(WHOLE) == digest
+
+
+def _origin(path: Path, source: str) -> Path:
+    return Path(os.path.normpath(path.parent / source))
+
+
+def _time(path: Path) -> int:
+    return _clock(path).stat().st_mtime_ns
+
+
+def _clock(path: Path) -> Path:
+    """The file whose time Snakemake takes for that of `path`."""
+    return timestamp if (timestamp := path / ".snakemake_timestamp").exists() else path
+
+
+def _read_checked(directory: Path) -> dict[str, list[str]]:
     with suppress(OSError, ValueError):
-        return dict(json.loads((directory / CHECKED).read_text(encoding="utf-8")))
+        found = json.loads((directory / CHECKED).read_text(encoding="utf-8"))
+        return {name: state for name, state in found.items() if isinstance(state, list)}  # an earlier version had none
     return {}
 
 
-def _state(path: Path) -> str:
-    """What shows a change without reading: names, sizes and times of the files and of the seal."""
-    facts = [(name, found.st_size, found.st_mtime_ns) for name in contents(path) for found in [(path / name).stat()]]
-    return hashlib.sha256(repr([seal_of(path).stat().st_mtime_ns, *facts]).encode()).hexdigest()
+def _write_checked(directory: Path, states: Mapping[str, list[str]]) -> None:
+    with suppress(OSError):  # on a read-only disk everything is read each time
+        replace_text(directory / CHECKED, json.dumps(states))
 
 
-def _stale(seals: dict[Path, dict]) -> Iterator[str]:
-    for path, content in seals.items():
-        for source, digest in content["made_from"].items():
-            origin = Path(os.path.normpath(path.parent / source))
-            if origin not in seals or seals[origin]["files"].get(WHOLE) == digest:
-                continue
-            if _time(path, content) >= _time(origin, seals[origin]):
-                yield f"{path}: made from another {origin} than the one that is there; {REMEDY}"
-
-
-def _time(path: Path, content: dict) -> int:
-    return max(((path / name).stat().st_mtime_ns for name in content["files"]), default=0)
+def _state(path: Path, content: Mapping) -> list[str]:
+    """What the seal says, and what shows a change without reading: the size and times of the file and the seal."""
+    clock = _clock(path).stat()
+    said = [content["files"].get(WHOLE), content["made_from"], content["settings"]]
+    shown = [clock.st_size, clock.st_mtime_ns, seal_of(path).stat().st_mtime_ns]
+    return [hashlib.sha256(repr(part).encode()).hexdigest()[:16] for part in (said, shown)]

@@ -19,7 +19,7 @@ from cloakbench.errors import InputError
 from cloakbench.inspection import lineage
 from cloakbench.models import load_tensors
 from cloakbench.seals import read_seal, sha256
-from cloakbench.settings import contradictions
+from cloakbench.settings import FORMAT, contradictions
 
 # whose versions the seals name: how they round, draw, resize, compress and build networks is in the bytes
 LIBRARIES = ["torch", "numpy", "pillow", "facenet-pytorch", "timm", "torchvision"]
@@ -43,6 +43,7 @@ def provenance(
     facts = [read_seal(path)["facts"] for path in files if path.exists()]
     computed_on, computed_with = counted(facts, "device"), {name: counted(facts, name) for name in LIBRARIES}
     return {
+        "format": FORMAT,
         "commit": commit(),
         "config": dict(config),
         "about": dict(about),

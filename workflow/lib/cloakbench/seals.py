@@ -20,6 +20,8 @@ from cloakbench.errors import InputError
 
 WHOLE = "."  # the name of a plain file in its own seal: path / "." is path
 REMEDY = "delete it and run again"
+# what file managers, storage boxes and editors leave in any folder, beside hidden files; nobody's data
+STRANGERS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "#recycle", "__macosx", "lost+found"}
 _read: dict[Path, str] = {}  # a job is a process: what it has read until now is what its outputs are made from
 _facts: dict[str, Any] = {}
 _settings: dict[str, Any] = {}
@@ -56,6 +58,10 @@ def seal_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.seal")
 
 
+def no_seal(path: Path) -> str:
+    return f"{path}: not written by a study, or its seal {seal_of(path).name} is gone; {REMEDY}"
+
+
 def unsealed(name: str) -> str:
     """The name of what the file called `name` is the seal of; empty if it is no seal."""
     return name[1:].removesuffix(".seal") if name.startswith(".") and name.endswith(".seal") else ""
@@ -77,9 +83,7 @@ def read_seal(path: Path) -> dict[str, dict]:
         content = {"settings": {}} | content  # an earlier version noted none
         return {key: dict(content[key]) for key in ("files", "made_from", "settings", "facts")}
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: not written by a study, or its seal {seal_of(path).name} is gone; {REMEDY}"
-        ) from None
+        raise InputError(no_seal(path)) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path}: its seal {seal_of(path).name} is damaged; {REMEDY}") from None
 
@@ -96,14 +100,17 @@ def intact(path: Path) -> Path:
     return path
 
 
-def difference(path: Path, written: dict[str, str]) -> str:
-    """The first file that is not as it was written, in one line; empty where all are."""
-    found = _digests(path)
+def difference(path: Path, written: dict[str, str], read: bool = True) -> str:
+    """The first file that is not as it was written, in one line; empty where all are. read: else only names count."""
+    found = _digests(path) if read else {name: written.get(name, "") for name in contents(path)}
     for name in sorted(written | found):
-        if written.get(name) != found.get(name):
-            what = "lost" if name not in found else "changed" if name in written else "added"
-            remedy = REMEDY if name == WHOLE else f"delete the folder {path} and run again"
-            return f"{path / name}: {what} since it was written; {remedy}"
+        if written.get(name) == found.get(name):
+            continue
+        if name not in written:
+            return f"{path / name}: added since the folder was written; move it away or delete it, it alone"
+        what = "changed" if name in found else "lost"
+        remedy = REMEDY if name == WHOLE else f"delete the folder {path} and run again"
+        return f"{path / name}: {what} since it was written; {remedy}"
     return ""
 
 
@@ -112,12 +119,18 @@ def _digests(path: Path) -> dict[str, str]:
 
 
 def contents(path: Path) -> list[str]:
-    """What lies in a folder, by its path in it, but for hidden files and what has a seal of its own."""
+    """What lies in a folder, by its path in it, but for hidden files, strangers' and what has a seal of its own."""
     if not path.is_dir():
         return [WHOLE]
-    found = []
+    found, start = [], len(str(path)) + 1
     for folder, below, names in os.walk(path):
-        own = {unsealed(name) for name in names}
-        below[:] = [name for name in below if name not in own]
-        found += [Path(folder, name) for name in names if not name.startswith(".") and name not in own]
-    return sorted(file.relative_to(path).as_posix() for file in found)
+        foreign = {unsealed(name) for name in names} | {name for name in [*below, *names] if strange(name)}
+        below[:] = [name for name in below if name not in foreign]
+        prefix = f"{folder}/"[start:]
+        found += [prefix + name for name in names if name not in foreign]
+    return sorted(found)
+
+
+def strange(name: str) -> bool:
+    """Whether a file or folder of this name is hidden or somebody else's: it counts for nothing, whatever it holds."""
+    return name.startswith(".") or name.endswith("~") or name.lower() in STRANGERS

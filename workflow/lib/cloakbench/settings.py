@@ -8,6 +8,7 @@ from typing import Any
 
 from cloakbench.seals import REMEDY, read_seal, seal_of
 
+FORMAT = 2  # of provenance.json; the first had no number
 # a setting in a seal: what the config says of it for the cell that the file is `of`
 CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "seed": lambda config, of: config["seed"],

@@ -17,7 +17,7 @@ from cloakbench.inspection import faults
 from cloakbench.psr import protection
 from cloakbench.sample import read_photos
 from cloakbench.seals import REMEDY, intact, sha256
-from cloakbench.settings import contradictions
+from cloakbench.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
 
 
@@ -123,5 +123,9 @@ def photo_root(study: Path) -> Path:
 
 
 def facts_of(study: Path) -> dict:
-    """provenance.json. Raises InputError if it is not whole."""
-    return json.loads(intact(study / "provenance.json").read_text(encoding="utf-8"))
+    """provenance.json. Raises InputError if it is not whole, or of a later version."""
+    facts = json.loads(intact(path := study / "provenance.json").read_text(encoding="utf-8"))
+    if (found := facts.get("format", 1)) > FORMAT:
+        later = f"{path}: of format {found}, as a later version of cloakbench writes it"
+        raise InputError(f"{later}; this one reads format {FORMAT} and before: update it")
+    return facts

@@ -1,0 +1,213 @@
+"""What a message advises works: whatever file of a finished study is lost or damaged, followed to the letter it ends in
+the same tables and a study that `verify` is content with. And what is no fault stops nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from cloakbench.inspection import faults, inspect
+from cloakbench.seals import read_seal, seal_of
+from cloakbench.verify import differences
+from conftest import job_counts
+from test_faults import PUBLISHED, last_line, results, run, study, undisturbed  # noqa: F401
+
+TINY = Path("results/tiny")
+# a file of every kind that a study makes, in two halves: none is made from another of its half
+KINDS = [
+    [
+        *("subjects.csv", "weights/facenet.safetensors", "galleries/given.safetensors", "path/facenet/bim/eps2.npy"),
+        *("stored/facenet/bim/eps2/jpeg75", "manifests/facenet/clean/eps0/jpeg75.csv", "table1.csv"),
+        *("ranks/facenet/bim/eps2/jpeg75/given.csv", "figures/psr/facenet/jpeg75.pdf", "figures/examples.png"),
+    ],
+    [
+        *("enrolment.csv", "subjects/tight160.npy", "enrolment/tight160.npy", "weights/given.safetensors"),
+        *("gate/given.json", "baseline/given.csv", "crafted/facenet/bim/eps2.npy", "psr.csv", "provenance.json"),
+        *("manifests/facenet/bim/eps5/jpeg75.csv", "redetected/facenet/bim/eps2/jpeg75.csv"),
+        *("figures/psr/facenet/jpeg75.png",),
+    ],
+]
+FILES = sorted({"photos", "table1.md", "table1.tex", *KINDS[0], *KINDS[1]})
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def follow(advice: str) -> None:
+    """What the line says, and nothing else."""
+    folder = re.search(r"delete the folder (\S+) and run again", advice)
+    assert folder or re.search(r"delete it(, it alone| and run again)", advice), advice
+    remove(Path(folder[1]) if folder else Path(advice.split(": ")[0]))
+
+
+@pytest.mark.parametrize("half", range(2))
+def test_every_kind_of_file_that_is_deleted_is_made_again(study, half):  # noqa: F811
+    """Though all that was made from it is there and newer than what it would be made from."""
+    for name in KINDS[half]:
+        remove(study / TINY / name)
+        seal_of(study / TINY / name).unlink()
+    jobs = run(study, "-n").stdout.split("\n\n")
+    for name in KINDS[half]:
+        (job,) = [job for job in jobs if re.search(rf"output: .*{re.escape(str(TINY / name))}\b", job)]
+        assert re.search("reason: (Forced execution|Missing output files)", job), job
+
+
+def test_photos_that_were_deleted_to_make_room_are_made_again_when_they_are_needed(study):  # noqa: F811
+    shutil.rmtree(study / TINY / "photos")
+    assert job_counts(run(study, "-n").stdout) == {}
+    (study / TINY / "subjects/tight160.npy").unlink()
+    assert {"render", "crop"} < set(job_counts(run(study, "-n").stdout))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_and_a_damaged_seal_are_named_and_what_is_advised_ends_it(study, name):  # noqa: F811
+    path = study / TINY / name
+    for damage in ("content", "seal"):
+        copy = shutil.copytree(study, study.with_name(damage)) / TINY
+        victim = seal_of(copy / name) if damage == "seal" else copy / name
+        if victim.is_dir():
+            next(victim.rglob("*.jpg")).unlink()
+        else:
+            victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
+        (line,) = faults(copy)
+        follow(line)
+        assert list(faults(copy)) == [] and not (copy / name).exists() and path.exists()
+
+
+CASES = ["crafted/facenet/bim/eps2.npy", "manifests/facenet/bim/eps2/jpeg75.csv", "figures/psr/facenet/jpeg75.pdf"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_advice_for_a_damaged_file_gives_the_same_study(study, undisturbed, name, monkeypatch):  # noqa: F811
+    with (study / TINY / name).open("ab") as file:
+        file.write(b"\0")
+    process = run(study)
+    assert process.returncode != 0 and name in last_line(process)
+    monkeypatch.chdir(study)
+    follow(last_line(process).removeprefix("cloakbench: "))
+    process = run(study)
+    assert process.returncode == 0, process.stderr
+    assert results(study) == results(undisturbed)
+    assert list(differences(study / TINY, PUBLISHED)) == []
+
+
+def test_a_seal_that_is_gone_is_missed_where_something_was_made_from_its_file(study):  # noqa: F811
+    ranks = study / TINY / "ranks/facenet/bim/eps2/jpeg75/given.csv"
+    seal_of(ranks).unlink()
+    (line,) = faults(study / TINY)
+    assert line.startswith(f"{ranks}: not written by a study, or its seal .given.csv.seal is gone; delete it")
+
+
+# ------------------------------------------------------------------------------------------------ no fault
+
+
+def test_a_copied_folder_repeats_nothing(study):  # noqa: F811
+    """By its content, whatever times the copying gave: new ones in any order, with Snakemake's records or without."""
+    for order in (1, -1):
+        for path in sorted(study.rglob("*"))[::order]:
+            if path.is_file():
+                path.touch()
+        assert job_counts(run(study, "-n").stdout) == {}
+    assert run(study, "-n", "--rerun-triggers", "mtime").returncode == 0
+    shutil.rmtree(study / ".snakemake")
+    (study / TINY / ".checked.json").unlink()
+    for path in sorted(study.rglob("*"), reverse=True):
+        path.touch()
+    assert job_counts(run(study, "-n").stdout) == {}
+
+
+def test_times_stay_as_they_are_in_a_study_that_nobody_touched(study):  # noqa: F811
+    paths = [path for path in (study / TINY).rglob("*") if path.name not in (".checked.json", "tiny")]
+    before = {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
+    for _ in range(2):
+        assert run(study, "-n").returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_what_was_made_from_something_else_is_made_again_in_a_copy_too(study):  # noqa: F811
+    """Crafted anew with other steps, then touched: its time says nothing, what its followers' seals say does."""
+    (study / "steps.yaml").write_text("attacks: {bim: {step_size: 2}}")
+    assert run(study, study / "steps.yaml", "--until", "craft").returncode == 0
+    for path in (study / TINY / "subjects").iterdir():
+        path.touch()
+    counts = job_counts(run(study, study / "steps.yaml", "-n").stdout)
+    assert counts["store"] == 2 and "craft" not in counts and "path" not in counts
+
+
+STRANGERS = ["Thumbs.db", ".DS_Store", "desktop.ini", "._00000_00.jpg", "00000_00.jpg~", "@eaDir/00000_00.jpg/t.jpg"]
+STRANGERS += [".nfs00000001", "__MACOSX/._x", ".AppleDouble/00000_00.jpg", "Icon\r"]
+
+
+def test_what_other_programs_leave_among_the_results_stops_nothing(study, undisturbed):  # noqa: F811
+    for folder in ("", "photos", "photos/id0000", "stored/facenet/bim/eps2/jpeg75", "ranks/facenet/bim/eps2/jpeg75"):
+        for name in STRANGERS:
+            path = study / TINY / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"somebody else's")
+    (study / TINY / "psr (conflicted copy).csv").write_text("another")
+    process = run(study, "-n")
+    assert process.returncode == 0 and job_counts(process.stdout) == {}, process.stderr
+    assert list(differences(study / TINY, PUBLISHED)) == []
+
+
+@pytest.mark.parametrize("name", ["README.txt", "00000_00 (conflicted copy).jpg"])
+def test_what_was_added_to_pictures_is_named_alone(study, name, monkeypatch):  # noqa: F811
+    added = study / TINY / "stored/facenet/bim/eps2/jpeg75" / name
+    added.write_bytes(b"mine")
+    (line,) = faults(study / TINY)
+    assert line == f"{added}: added since the folder was written; move it away or delete it, it alone"
+    follow(line)
+    assert list(faults(study / TINY)) == []
+
+
+def test_a_fault_is_in_the_way_of_no_cure(study):  # noqa: F811
+    (study / TINY / "psr.csv").write_text("damaged")
+    (study / TINY / "gate/given.json").write_text("damaged")
+    assert run(study, "-n").returncode != 0
+    for cure in ("--unlock", "--summary", "--list-rules", "--list-params-changes", "--dag", "--delete-all-output"):
+        process = run(study, cure)
+        assert process.returncode == 0, process.stderr
+    assert not (study / TINY / "psr.csv").exists()
+
+
+def test_what_vanishes_while_it_is_looked_at_was_not_there(study, monkeypatch):  # noqa: F811
+    """As beside a study that runs: a job's old outputs are deleted, folders and all."""
+
+    def vanishing(path: Path):
+        remove(path) if path.name in ("psr.csv", "jpeg75") else None
+        return read_seal(path)
+
+    monkeypatch.setattr("cloakbench.inspection.read_seal", vanishing)
+    found = inspect(study / TINY)
+    assert found.faults == [] and study / TINY / "table1.csv" in found.seals
+
+
+def test_nothing_is_inspected_beside_another_snakemake(study):  # noqa: F811
+    """It has looked, and writes here: a seal without its file yet is no fault."""
+    (study / TINY / "psr.csv").write_text("half")
+    (study / ".snakemake/locks").mkdir(exist_ok=True)
+    (study / ".snakemake/locks/0.output.lock").touch()
+    assert run(study, "-n").returncode == 0
+
+
+def test_pictures_cost_the_start_next_to_nothing(tmp_path):
+    """Their names are looked at, and neither their times nor their content: 2,000 in a fiftieth of the second that
+    100,000 may cost, ten times which no machine that tests run on needs."""
+    from cloakbench.files import writing
+
+    with writing(tmp_path / "results/stored") as folder:
+        folder.mkdir(parents=True)
+        for number in range(2000):
+            (folder / f"{number:05d}_00.jpg").write_bytes(b"")
+    start = time.monotonic()
+    assert list(faults(tmp_path / "results")) == []
+    assert time.monotonic() - start < 0.2
+    (tmp_path / "results/stored/00000_00.jpg").write_bytes(b"damaged")
+    assert list(faults(tmp_path / "results")) == []
+    (line,) = faults(tmp_path / "results", thorough=True)
+    assert "00000_00.jpg: changed since it was written; delete the folder" in line
