@@ -6,13 +6,17 @@ them under their own names and knows nothing of torchvision, timm or the convers
 
 from __future__ import annotations
 
+import argparse
 import copy
+import gzip
 import io
 import math
 import os
 import pickle
 import struct
 import tarfile
+import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -637,3 +641,108 @@ def test_an_array_that_claims_more_than_its_data_is_refused(tmp_path):
     data = pickle.dumps({"conv1.weight": np.zeros(3, np.float32)}, 2)
     (path := tmp_path / "weights").write_bytes(data.replace(b"K\x03\x85", b"K\xff\x85"))
     refused(path, "resnet50", "conv1.weight", "reshape")
+
+
+# what training tools leave
+
+
+def state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return architectures.build(TINY, CLASSES).state_dict()
+
+
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in state().items()}
+
+
+def floats(change) -> dict[str, torch.Tensor]:
+    return {name: change(tensor) if tensor.is_floating_point() else tensor for name, tensor in state().items()}
+
+
+def matrices(change) -> dict[str, torch.Tensor]:
+    return {name: change(tensor) if tensor.ndim == 2 else tensor for name, tensor in state().items()}
+
+
+LEFT_BY_TRAINING = {
+    **{f"prefix {prefix}": prefixed(prefix) for prefix in ("_orig_mod.", "module._orig_mod.", "backbone.", "student.")},
+    **{f"key {key}": {key: state(), "epoch": 3} for key in ("net", "ema", "teacher", "state_dict_ema", "params")},
+    "the networks beside the usual one": {
+        "model": state(),
+        "ema": floats(torch.zeros_like),
+        "optimizer": {"state": {}},
+    },
+    "in each other": {"checkpoint": {"state_dict": prefixed("model.backbone.")}},
+    "a loss beside it": {"state_dict": prefixed("model.") | {"loss.weight": torch.ones(3)}},
+    "numbers of numpy": {"state_dict": state(), "best_acc": np.float64(98.5), "epoch": np.int64(3)},
+    "options": {"state_dict": state(), "args": argparse.Namespace(lr=0.1, root=Path("/data")), "at": defaultdict(list)},
+    "bfloat16": floats(torch.Tensor.bfloat16),
+    "float64": floats(torch.Tensor.double),
+    "sparse": matrices(torch.Tensor.to_sparse),
+    "parameters": floats(nn.Parameter),
+    "quantised": {
+        name: torch.quantize_per_tensor(tensor, 0.001, 0, torch.qint32) if tensor.ndim == 4 else tensor
+        for name, tensor in state().items()
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", LEFT_BY_TRAINING)
+def test_what_training_tools_leave_is_read(kind, tmp_path):
+    torch.save(LEFT_BY_TRAINING[kind], tmp_path / "model_best.pth.tar")
+    read = read_checkpoint(tmp_path / "model_best.pth.tar", TINY)
+    assert list(read) == list(state())
+    for name, tensor in state().items():
+        torch.testing.assert_close(read[name], tensor, rtol=0.01, atol=0.002)
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def dumped(content: object) -> bytes:
+    torch.save(content, file := io.BytesIO())
+    return file.getvalue()
+
+
+REFUSED = {
+    "two networks": (
+        dumped({"student": prefixed("module."), "teacher": state()}),
+        "holds 2 networks, student.module and teacher; save",
+    ),
+    "a whole module": (
+        dumped(nn.Linear(2, 2)),
+        r"asks to run torch\.nn\.\S+, .* torch.save\(model.state_dict\(\), file\)",
+    ),
+    "no network": (dumped({"optimizer": {"state": {}}}), "optimizer is a dict, not a tensor"),
+    "integers": (dumped(floats(lambda tensor: (100 * tensor).to(torch.int8))), "torch.int8 where floating numbers are"),
+    "complex numbers": (dumped(matrices(lambda tensor: tensor.to(torch.complex64))), "torch.complex64 where floating"),
+    "no numbers": (dumped(matrices(lambda tensor: tensor.to("meta"))), "fc.weight has a shape and no numbers"),
+    "a page behind a mark": (b"\xef\xbb\xbf\n<!DOCTYPE html>", "an HTML page"),
+    "an answer": (b'{"error": "Not Found"}', "JSON, not a checkpoint"),
+    "an index": (b'{"weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}', "index of one in parts"),
+    "a zip": (zipped("weights/best.pt", dumped(state())), "a zip of weights/best.pt; unpack it"),
+    "a network": (zipped("best/constants.pkl", b""), "use arch: torchscript"),
+    "a program": (zipped("best/archive_format", b"pt2"), "use arch: torch_export"),
+    "half a download": (dumped(state())[:100_000], "damaged or cut off; fetch it again"),
+    "compressed": (gzip.compress(dumped(state())), "compressed, and no tar"),
+    "packed": (b"Rar!\x1a\x07\x00", "a compressed file; unpack it"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_not_read_says_what_would_do(kind, tmp_path):
+    content, words = REFUSED[kind]
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_checkpoint(tmp_path / "weights.pt", TINY)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_one_part_of_several_is_called_so(tmp_path):
+    part = dict(list(state().items())[:5])
+    safetensors.torch.save_file(part, path := tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(InputError, match=r"is missing, .*; a part of a checkpoint, join all parts into one file"):
+        read_checkpoint(path, TINY)

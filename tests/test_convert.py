@@ -12,6 +12,7 @@ from cloakbench import architectures
 from cloakbench.convert import convert
 from cloakbench.errors import InputError
 from cloakbench.models import load_recogniser, load_tensors
+from conftest import snakemake
 
 ARCH, CLASSES = "timm/test_resnet", ["a", "b", "c", "d"]
 ENTRY = {"arch": ARCH, "head": "softmax", "mean": 127.5, "std": 128}
@@ -61,3 +62,64 @@ def test_a_softmax_head_needs_a_class_head(checkpoint, tmp_path):
     torch.save(state, checkpoint)
     with pytest.raises(InputError, match=r"weights\.pt: holds no class head for timm/test_resnet; use head: gallery"):
         convert(checkpoint, ENTRY, "any", CLASSES, tmp_path / "w")
+
+
+# ------------------------------------------------------------------------------------------------ tried on a face
+
+VIT = "timm/vit_tiny_patch16_224"  # takes 224 x 224 and nothing else
+
+
+def given(arch: str, path: Path, **changed: torch.Tensor) -> Path:
+    torch.manual_seed(0)
+    torch.save(architectures.build(arch, 4).state_dict() | changed, path)
+    return path
+
+
+@pytest.mark.parametrize(("height", "width"), [(112, 112), (160, 160), (112, 96)])
+def test_a_network_of_another_size_than_its_crop_is_refused_with_both(height, width, tmp_path):
+    weights = given(VIT, tmp_path / "vit.pt")
+    with pytest.raises(InputError) as caught:
+        convert(weights, ENTRY | {"arch": VIT}, "any", CLASSES, tmp_path / "w", (height, width))
+    expected = f"{VIT} takes 224 x 224 pixels, its crop gives {height} x {width}; give the model a crop of that size"
+    assert str(caught.value) == f"{weights}: {expected}" and not (tmp_path / "w").exists()
+    convert(weights, ENTRY | {"arch": VIT}, "any", CLASSES, tmp_path / "w", (224, 224))
+
+
+@pytest.mark.parametrize("shape", [(112, 112), (224, 224), (112, 96)])
+def test_a_network_that_takes_any_size_takes_the_crop(shape, checkpoint, tmp_path):
+    convert(checkpoint, ENTRY, "any", CLASSES, tmp_path / "w", shape)
+    assert (tmp_path / "w").exists()
+
+
+def test_a_crop_that_is_too_small_is_refused_in_the_networks_words(tmp_path):
+    arch = "inception_resnet_v1"
+    weights = given(arch, tmp_path / "facenet.pt")
+    with pytest.raises(InputError, match=r"facenet\.pt: inception_resnet_v1 does not take .* 40 x 40 faces") as caught:
+        convert(weights, ENTRY | {"arch": arch}, "any", CLASSES, tmp_path / "w", (40, 40))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_answers_are_no_numbers_is_refused(tmp_path):
+    """Every weight is finite, and the first variance is below zero."""
+    name = "conv1.1.running_var"
+    weights = given(
+        ARCH, tmp_path / "w.pt", **{name: -torch.ones_like(architectures.build(ARCH, 4).state_dict()[name])}
+    )
+    with pytest.raises(InputError, match=r"w\.pt: timm/test_resnet returns torch.float32 that are not all finite"):
+        convert(weights, ENTRY, "any", CLASSES, tmp_path / "out", (64, 64))
+
+
+def test_the_workflow_tries_every_network_on_its_crop(tmp_path):
+    given(VIT, tmp_path / "vit.pt")
+    (tmp_path / "vit.yaml").write_text(f"""
+        dataset: {{identities: 6, subjects: 2, enrol: 3}}
+        matrix: {{source: [vit], attack: [bim], eps: [4], target: [vit]}}
+        top_k: [1]
+        compute: {{device: cpu}}
+        models:
+          vit: {{arch: {VIT}, weights: vit.pt, head: gallery, crop: tight112, mean: 127.5, std: 127.5}}
+        crops: {{tight112: {{size: 112, margin: 0}}}}
+    """)
+    target = "results/demo/weights/vit.safetensors"
+    run = snakemake(tmp_path, "--cores", 1, "--configfile", tmp_path / "vit.yaml", "--", target)
+    assert run.returncode != 0 and f"vit.pt: {VIT} takes 224 x 224 pixels, its crop gives 112 x 112" in run.stderr

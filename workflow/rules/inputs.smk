@@ -96,8 +96,9 @@ def class_list(wildcards):
 
 
 def conversion_facts(wildcards):
-    """What convert has to know; a network that brings its own graph is also tried on faces like those it will see."""
-    keys = ["arch", "head", "member", *(["mean", "std"] if trial_crop(wildcards) else [])]
+    """What convert has to know; a network that brings its own graph is tried on faces as bright as those it will see."""
+    own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
+    keys = ["arch", "head", "member", *(["mean", "std"] if own_graph else [])]
     facts = json.loads(model_facts(wildcards.model, *keys))
     if facts["arch"] == "onnx":  # of the others every one has gradients
         facts["source"] = wildcards.model in MATRIX["source"]
@@ -105,9 +106,8 @@ def conversion_facts(wildcards):
 
 
 def trial_crop(wildcards):
-    """The option that tells convert the crop, and so the size, of these faces."""
-    own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
-    return f"--crop {shlex.quote(json.dumps(config['crops'][crop_of(wildcards.model)]))}" if own_graph else ""
+    """The option that tells convert the crop, and so the size, of the faces that the network is tried on."""
+    return f"--crop {shlex.quote(json.dumps(config['crops'][crop_of(wildcards.model)]))}"
 
 
 def smaller_budget(eps):

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cloakbench import graphs
-from cloakbench.architectures import ARCHITECTURES, find, outputs_of
+from cloakbench.architectures import ARCHITECTURES, build, find, outputs_of
 from cloakbench.checkpoints import read_checkpoint
 from cloakbench.errors import InputError
 from cloakbench.models import per_channel, save_tensors
@@ -27,9 +27,9 @@ def convert(
 
     digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
     the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
-    A network with its own graph is tried on faces of `shape`, height and width in pixels, with the entry's `mean` and
-    `std`; `source` says that faces are crafted on it.
-    Raises InputError for another hash, or where file, entry and classes do not fit.
+    The network is tried on faces of `shape`, height and width in pixels, if there is one; one with its own graph
+    needs it, and the entry's `mean` and `std`; `source` says that faces are crafted on it.
+    Raises InputError for another hash, or where file, entry, crop and classes do not fit.
     """
     found, arch = check_digest(checkpoint, digest), model["arch"]
     facts = {"checkpoint": {"file": checkpoint.name, "sha256": found}, "arch": arch, "classes": list(classes)}
@@ -38,6 +38,8 @@ def convert(
     else:
         state = read_checkpoint(checkpoint, arch, model.get("member"))
         outputs = outputs_of(arch, state)
+        if shape:
+            _try(checkpoint, arch, state, outputs, shape)
     if model["head"] == "softmax":
         check_classes(checkpoint, arch, outputs, classes)
     elif arch in ARCHITECTURES:
@@ -56,6 +58,23 @@ def _with_graph(path: Path, model: Mapping, shape: tuple[int, int]) -> tuple[dic
         return kept, *graphs.tried(form.network(kept), faces, form.gradients or model.get("source", False))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _try(path: Path, arch: str, state: Mapping[str, torch.Tensor], outputs: int | None, shape: tuple[int, int]) -> None:
+    """Raises InputError unless the network takes faces of its crop's size and answers each with a row of numbers."""
+    network = build(arch, outputs)
+    network.load_state_dict(state)
+    faces = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    try:
+        found = graphs.answer(network, faces)
+    except InputError as error:
+        wanted, given = getattr(network, "pretrained_cfg", {}).get("input_size", (3, *shape))[1:], tuple(shape)
+        if wanted == given or "does not take" not in str(error):
+            raise InputError(f"{path}: {arch} {error}") from None
+        size = f"{arch} takes {wanted[0]} x {wanted[1]} pixels, its crop gives {given[0]} x {given[1]}"
+        raise InputError(f"{path}: {size}; give the model a crop of that size") from None
+    if outputs is not None and found.shape[1] != outputs:
+        raise InputError(f"{path}: {arch} answers with {found.shape[1]} numbers, its head has {outputs}")
 
 
 def check_digest(path: Path, digest: str) -> str:

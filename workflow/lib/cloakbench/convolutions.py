@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 LANES = 16  # float32 numbers in the widest vector: up to here further output channels cost nothing
+KEPT = 4  # copies of a layer's weights, laid out anew for each shape: forward and back, a whole batch and the last
 RELU = (F.relu, torch.relu)
 ADD = (operator.add, torch.add)  # torch.fx writes += as + too
 
@@ -33,7 +34,7 @@ class Convolution(nn.Module):
         self.weight = nn.Parameter(scale * convolution.weight, requires_grad=False)
         self.bias = nn.Parameter(scale * bias, requires_grad=False)
         self.stride, self.padding, self.relu = convolution.stride, convolution.padding, relu
-        self.laid_out: dict[tuple, torch.Tensor] = {}
+        self.laid_out: dict[tuple, torch.Tensor] = {}  # by what for and the input's shape, the latest last
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         if residual is None or residual.shape == self.output_shape(x):
@@ -84,11 +85,14 @@ class Convolution(nn.Module):
 
     def _once(self, name: str, weight: Callable[[], torch.Tensor], padding, stride, x: torch.Tensor) -> torch.Tensor:
         """The weight as oneDNN wants it for an input like x."""
-        if (name, x.shape) not in self.laid_out:
+        laid_out = self.laid_out.pop((name, x.shape), None)
+        if laid_out is None:
+            if len(self.laid_out) == KEPT:
+                del self.laid_out[next(iter(self.laid_out))]
             channels_last = weight().contiguous(memory_format=torch.channels_last)
-            layout = torch.ops.mkldnn._reorder_convolution_weight
-            self.laid_out[name, x.shape] = layout(channels_last, padding, stride, (1, 1), 1, x.shape)
-        return self.laid_out[name, x.shape]
+            laid_out = torch.ops.mkldnn._reorder_convolution_weight(channels_last, padding, stride, (1, 1), 1, x.shape)
+        self.laid_out[name, x.shape] = laid_out
+        return laid_out
 
 
 def _convolve(

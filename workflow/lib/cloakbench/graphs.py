@@ -50,14 +50,14 @@ def tried(network: nn.Module, faces: torch.Tensor, gradients: bool) -> tuple[int
     Raises InputError unless it takes faces of this size, answers each as if it were alone and twice the same, with
     finite numbers, and, where `gradients` are wanted, lets one through to every face.
     """
-    alone = torch.cat([_answer(network, face) for face in faces.split(1)])
+    alone = torch.cat([answer(network, face) for face in faces.split(1)])
     if one_by_one := not _takes_batches(network, faces):
         network = OneByOne(network)
     for count in (2, 3):
-        together = _answer(network, faces[:count])
+        together = answer(network, faces[:count])
         if (together - alone[:count]).abs().max() > RELATIVE * alone.abs().max():
             raise InputError("its answer for a face depends on the other faces of the batch; export it in eval mode")
-    if not torch.equal(together, _answer(network, faces)):
+    if not torch.equal(together, answer(network, faces)):
         raise InputError("answers the same faces differently each time; export it in eval mode")
     if gradients:
         _check_gradient(network, faces.clone().requires_grad_())
@@ -67,40 +67,41 @@ def tried(network: nn.Module, faces: torch.Tensor, gradients: bool) -> tuple[int
 def _takes_batches(network: nn.Module, faces: torch.Tensor) -> bool:
     """Whether two faces give two answers: a network exported for one fails, or returns another shape."""
     try:
-        return len(_answer(network, faces[:2])) == 2
+        return len(answer(network, faces[:2])) == 2
     except InputError:
         return False
 
 
 def _check_gradient(network: nn.Module, faces: torch.Tensor) -> None:
-    expected = _answer(network, faces.detach())
+    expected = answer(network, faces.detach())
     try:
-        answer = network(faces)
-        (gradient,) = torch.autograd.grad(answer.square().sum(), faces)
+        given = network(faces)
+        (gradient,) = torch.autograd.grad(given.square().sum(), faces)
     except InputError:
         raise
     except Exception as error:  # of a translation from ONNX, or no path from the answer to the faces
         raise InputError(f"lets no gradient through to the faces ({str(error).splitlines()[0]})") from None
-    if answer.shape != expected.shape or (answer - expected).abs().max() > RELATIVE * expected.abs().max():
+    if given.shape != expected.shape or (given - expected).abs().max() > RELATIVE * expected.abs().max():
         raise InputError("its translation to torch answers otherwise; it can be a target and no source")
     if not gradient.isfinite().all() or not gradient.flatten(1).abs().amax(1).all():
         raise InputError("lets no gradient through to the faces, or one that is no number")
 
 
-def _answer(network: nn.Module, faces: torch.Tensor) -> torch.Tensor:
+def answer(network: nn.Module, faces: torch.Tensor) -> torch.Tensor:
+    """What the network makes of normalised faces (B, 3, height, width): (B, C), finite. Raises InputError."""
     shape = " x ".join(map(str, faces.shape))
     try:
         with torch.no_grad():
-            answer = network(faces)
+            found = network(faces)
     except Exception as error:  # whatever a network from outside raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(f"does not take {shape} faces of its crop's size ({reason})") from None
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or len(answer) != len(faces):
-        found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
-        raise InputError(f"returns {found} for {shape} faces, where one row of numbers a face is expected")
-    if not answer.is_floating_point() or not answer.isfinite().all():
-        raise InputError(f"returns {answer.dtype} that are not all finite numbers for ordinary faces")
-    return answer.float()
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(faces):
+        kind = tuple(found.shape) if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+        raise InputError(f"returns {kind} for {shape} faces, where one row of numbers a face is expected")
+    if not found.is_floating_point() or not found.isfinite().all():
+        raise InputError(f"returns {found.dtype} that are not all finite numbers for ordinary faces")
+    return found.float()
 
 
 FORMS: dict[str, Form] = {

@@ -64,6 +64,42 @@ class _Latin1:
         return text.encode("latin1")
 
 
+class Unread:
+    """Stands for what a training tool writes beside the tensors, and does nothing with what the file says of it."""
+
+    def __init__(self, *_arguments: object, **_named: object) -> None:
+        pass
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+class UnreadMapping:
+    """The same for a mapping: a plain dict, of which nobody asks for more than its tensors."""
+
+    def __new__(cls, *_arguments: object, **_named: object) -> dict:
+        return {}
+
+
+# options, epochs and accuracies of numpy, paths and dates: read by nobody here, run by nobody either
+UNREAD = {
+    **dict.fromkeys(
+        [
+            *("argparse.Namespace", "types.SimpleNamespace", "datetime.datetime", "datetime.timedelta", "numpy.dtype"),
+            *("numpy.ndarray", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib._local.PosixPath", "builtins.list"),
+            *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+        ],
+        Unread,
+    ),
+    **dict.fromkeys(
+        [
+            *("collections.defaultdict", "pytorch_lightning.utilities.parsing.AttributeDict", "yacs.config.CfgNode"),
+            *("lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"),
+        ],
+        UnreadMapping,
+    ),
+}
+
 ADMITTED = {
     ("collections", "OrderedDict"): dict,
     ("numpy", "dtype"): _Dtype,
