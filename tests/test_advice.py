@@ -3,8 +3,13 @@ the same tables and a study that `verify` is content with. And what is no fault 
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,8 +18,9 @@ import pytest
 from cloakbench.inspection import faults, inspect
 from cloakbench.seals import read_seal, seal_of
 from cloakbench.verify import differences
-from conftest import job_counts
+from conftest import ROOT, forge, job_counts
 from test_faults import PUBLISHED, last_line, results, run, study, undisturbed  # noqa: F401
+from test_faults import TINY as TINY_YAML
 
 TINY = Path("results/tiny")
 # a file of every kind that a study makes, in two halves: none is made from another of its half
@@ -211,3 +217,63 @@ def test_pictures_cost_the_start_next_to_nothing(tmp_path):
     assert list(faults(tmp_path / "results")) == []
     (line,) = faults(tmp_path / "results", thorough=True)
     assert "00000_00.jpg: changed since it was written; delete the folder" in line
+
+
+# ------------------------------------------------------------------------------------------------ lines and versions
+
+
+@pytest.mark.parametrize("version", ["without settings", "with other code"])
+def test_a_study_of_an_earlier_version_says_in_one_line_that_it_is_made_again(study, version):  # noqa: F811
+    """Seals said nothing of settings at first, then named the hash of whole files of code."""
+    for path in (study / TINY).rglob(".*.seal"):
+        content = json.loads(path.read_text())
+        if version == "without settings":
+            del content["settings"]
+        elif "code" in content["settings"]:
+            content["settings"]["code"] = hashlib.sha256(path.name.encode()).hexdigest()
+        path.write_text(json.dumps(content))
+    facts = json.loads((study / TINY / "provenance.json").read_text())
+    del facts["format"]
+    (study / TINY / "provenance.json").write_text(json.dumps(facts))
+    forge(study / TINY / "provenance.json")
+    process = run(study, "-n")
+    assert process.returncode == 0, process.stderr
+    (line,) = [line for line in process.stderr.splitlines() if line.startswith("cloakbench: ")]
+    assert line.endswith("; all that was made otherwise is made again") and len(line) < 300
+    assert {"render", "craft", "provenance"} <= set(job_counts(process.stdout))
+    assert all(len(line) < 1000 and "Traceback" not in line for line in differences(study / TINY, PUBLISHED))
+
+
+def test_no_reason_and_no_command_is_a_page_long(study):  # noqa: F811
+    """But for the names of files, of which an aggregate has many."""
+    (study / "change.yaml").write_text("""
+        top_k: [1, 2]
+        attacks: {bim: {step_size: 2}}
+        storages: {jpeg75: {quality: 50}}
+        models: {given: {std: 100}}
+        dataset: {subjects: 1}
+    """)
+    process = run(study, study / "change.yaml", "-n", "-p")
+    lines = [line for line in (process.stdout + process.stderr).splitlines() if not line.startswith("    input: ")]
+    assert process.returncode == 0 and any("--settings" in line for line in lines)
+    assert max(map(len, lines)) < 1000
+    assert not any("before: " in line and "stage" in line for line in lines)
+
+
+def test_each_seal_is_read_once_at_the_start(study, tmp_path):  # noqa: F811
+    """Counted in a dry run, in its own process."""
+    (tmp_path / "counted").mkdir()
+    (tmp_path / "counted/sitecustomize.py").write_text("""
+import atexit, collections, pathlib
+counts, read_text = collections.Counter(), pathlib.Path.read_text
+def counted(self, *arguments, **options):
+    counts[self.name] += self.name.endswith(".seal")
+    return read_text(self, *arguments, **options)
+pathlib.Path.read_text = counted
+atexit.register(lambda: pathlib.Path("counts.txt").write_text(f"{sum(counts.values())}"))
+""")
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--configfile", TINY_YAML]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "counted")}
+    process = subprocess.run(list(map(str, command)), cwd=study, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert int((study / "counts.txt").read_text()) == len(list((study / TINY).rglob(".*.seal")))

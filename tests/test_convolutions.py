@@ -77,6 +77,18 @@ def test_scale_residual_and_relu(scale, relu):
     assert_close(ours, gradient(reference, x.double(), residual.double()))
 
 
+def test_weights_are_laid_out_for_the_latest_shapes_only():
+    """Faces of any size, as random resizing makes them, keep no copy of the weights each, and change no answer."""
+    layer = Convolution(nn.Conv2d(3, 8, 3), 1.0, True)
+    first = torch.rand(1, 3, 20, 20)
+    expected = gradient(layer, first)
+    for size in range(21, 40):
+        gradient(layer, torch.rand(1, 3, size, size))
+        assert len(layer.laid_out) <= convolutions.KEPT
+    for found, wanted in zip(gradient(layer, first), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
 def test_another_batch_size_gets_weights_of_its_own():
     torch.manual_seed(0)
     layer = Convolution(nn.Conv2d(8, 8, 3, padding=1), 1.0, relu=True)

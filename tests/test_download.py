@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from cloakbench import download
+from cloakbench.architectures import build
 from cloakbench.download import fetch
 from cloakbench.errors import InputError
+from conftest import ROOT, checkout_copy, job_counts, snakemake
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
 SHA256, MD5 = hashlib.sha256(BODY).hexdigest(), hashlib.md5(BODY).hexdigest()
@@ -230,3 +233,57 @@ def test_urls_without_a_hash_or_of_another_kind_are_refused(target):
     for url in ("ftp://example.org/weights.pt", "weights.pt", "http:///weights.pt"):
         refused(url, target)
     assert not part_of(target).exists()
+
+
+# ------------------------------------------------------------------------------------------------ in the workflow
+
+
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory) -> Path:
+    """A folder in which a study has fetched a checkpoint and converted it; the address leads nowhere any more."""
+    directory = tmp_path_factory.mktemp("fetched")
+    save_file(build("timm/test_resnet", 4).state_dict(), source := directory / "given.safetensors")
+    (directory / "study.yaml").write_text(f"""
+        matrix: {{source: [given], attack: [bim], eps: [4], target: [given]}}
+        dataset: {{identities: 4, subjects: 2, enrol: 2}}
+        top_k: [1]
+        models:
+          given:
+            arch: timm/test_resnet
+            weights: {source.as_uri()}
+            sha256: {hashlib.sha256(source.read_bytes()).hexdigest()}
+            head: gallery
+            crop: tight160
+            mean: 127.5
+            std: 128
+    """)
+    process = convert(directory, "--cores", 1)
+    assert process.returncode == 0, process.stderr
+    source.unlink()
+    return directory
+
+
+def convert(directory: Path, *arguments: object, root: Path = ROOT):
+    target = "results/demo/weights/given.safetensors"
+    return snakemake(directory, "--configfile", directory / "study.yaml", *arguments, "--", target, root=root)
+
+
+def test_no_edit_fetches_a_file_that_is_there_again(fetched, tmp_path):
+    """Its digest is in its name: Snakemake deletes what it makes again, and offline that would be the end."""
+    root = checkout_copy(tmp_path / "checkout")
+    for module in ("command", "errors", "download", "seals"):
+        with (root / f"workflow/lib/cloakbench/{module}.py").open("a") as file:
+            file.write("\n\nLIMIT = 1\n")
+    script = root / "scripts/fetch.py"
+    script.write_text(script.read_text().replace("options.digest", "str(options.digest)"))
+    next((fetched / "resources/weights").iterdir()).touch()
+    assert "fetch" not in job_counts(convert(fetched, "-n", root=root).stdout)
+    (tmp_path / "mirror.yaml").write_text("models: {given: {weights: https://example.org/other.safetensors}}")
+    assert job_counts(convert(fetched, tmp_path / "mirror.yaml", "-n").stdout) == {}
+
+
+def test_a_file_that_is_right_is_kept_whatever_asks_for_it(fetched):
+    (checkpoint,) = (fetched / "resources/weights").iterdir()
+    process = convert(fetched, "--cores", 1, "--forcerun", "fetch")
+    assert process.returncode == 0 and checkpoint.exists(), process.stderr
+    assert job_counts(process.stdout + process.stderr) == {"fetch": 1}  # what was converted from it stands

@@ -14,9 +14,13 @@ from PIL import Image
 
 from cloakbench import devices, images, seals
 from cloakbench.architectures import build
+from cloakbench.cells import read_psr
 from cloakbench.detectors import Detector
+from cloakbench.errors import InputError
 from cloakbench.files import write_text
 from cloakbench.provenance import LIBRARIES, provenance
+from cloakbench.settings import FORMAT
+from cloakbench.verify import differences, facts_of
 from conftest import ROOT
 
 
@@ -84,3 +88,26 @@ def test_every_library_that_is_counted_is_noted_where_it_is_used(tmp_path, noted
     Detector(devices.use("cpu", 1))
     images.read_photo(tmp_path / "photo.png")
     assert set(noted) == {"device", *LIBRARIES}
+
+
+# ------------------------------------------------------------------------------------------------ other versions
+
+
+def test_a_study_of_a_later_version_is_refused_in_one_line(tmp_path, noted):
+    """By `verify` and by `summary`, and without a guess at what its numbers mean."""
+    write_text(tmp_path / "provenance.json", json.dumps({"format": FORMAT + 1, "config": {}, "files": {}}))
+    line = f"provenance.json: of format {FORMAT + 1}, as a later version of cloakbench writes it; this one reads format"
+    with pytest.raises(InputError, match=line):
+        facts_of(tmp_path)
+    (found,) = differences(tmp_path, tmp_path)
+    assert line in found and "\n" not in found
+
+
+def test_provenance_has_a_number_for_its_format(study):
+    assert provenance(study, [study / "psr.csv"], {}, {}, {})["format"] == FORMAT
+
+
+def test_a_table_of_an_early_version_is_called_so(tmp_path, noted):
+    write_text(tmp_path / "psr.csv", "source,attack,eps,storage,target,top_k,n,psr\n")
+    with pytest.raises(InputError, match=r"psr\.csv: has no psr_photo and subjects: an earlier version"):
+        read_psr(tmp_path / "psr.csv")
