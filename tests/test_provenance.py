@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cloakbench import devices, images, seals
+from cloakbench import devices, images, seals, store
 from cloakbench.architectures import build
 from cloakbench.cells import read_psr
 from cloakbench.detectors import Detector
@@ -75,7 +75,7 @@ def test_one_version_throughout_is_not_worth_a_line(tmp_path, noted):
 def test_every_library_that_is_counted_is_noted_where_it_is_used(tmp_path, noted):
     assert not noted
     face = np.zeros((8, 8, 3), dtype=np.uint8)
-    (tmp_path / "face.png").write_bytes(images.encode(face, {"format": "png"}))
+    (tmp_path / "face.png").write_bytes(store.encode(face, {"format": "png"}))
     assert dict(noted) == {"pillow": version("pillow")}
     noted.clear()
     Image.fromarray(face).save(tmp_path / "photo.png")
