@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import InputError
+from cloakbench.names import appearance, composed
+from cloakbench.not_photos import is_litter
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".jp2"})
 META = "identity_meta.csv"
 META_COLUMNS = ["Class_ID", "Name", "Sample_Num", "Flag", "Gender"]
 SPLITS = {"train": True, "test": False}  # name of the folder: its identities have Flag 1
@@ -21,9 +23,10 @@ SPLITS = {"train": True, "test": False}  # name of the folder: its identities ha
 
 @dataclass(frozen=True)
 class Dataset:
-    """identities: sorted names. photos(identity): sorted paths, listed when asked for, so that drawing a few
-    subjects from millions of photographs does not read every folder. classes: the class order of softmax heads
-    that were trained on the data set (unit i is classes[i]), None where there is no such order."""
+    """identities: sorted names, composed (NFC) whatever the disk has. photos(identity): sorted paths, listed when
+    asked for, so that drawing a few subjects from millions of photographs does not read every folder. classes: the
+    class order of softmax heads that were trained on the data set (unit i is classes[i]), None where there is no such
+    order."""
 
     root: Path
     identities: tuple[str, ...]
@@ -104,7 +107,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
     lines = _lines(path)
     if lines and _columns(lines[0])[0] == META_COLUMNS[0]:
         return _training(path, _flags(path, lines))
-    names = [line.strip() for line in lines]
+    # ./ and / are what `find` and `ls -d */` put around a folder's name
+    names = [composed(line.strip("\ufeff").strip()).removeprefix("./").rstrip("/") for line in lines]
     while names and not names[-1]:
         names.pop()
     if not names:
@@ -149,9 +153,10 @@ def _columns(header: str) -> list[str]:
 
 
 def _expect_new(name: str, number: int, first: dict[str, int], path: Path) -> None:
-    """Two units for one identity, or an identity in both splits, is never meant."""
-    if first.setdefault(name, number) != number:
-        raise InputError(f"{path}, line {number}: {name} is on line {first[name]} already")
+    """Two units for one identity, or an identity in both splits, is never meant; nor are two that look the same."""
+    if (before := first.setdefault(appearance(name), number)) != number:
+        shown = name if name.isprintable() and name == appearance(name) else ascii(name)
+        raise InputError(f"{path}, line {number}: {shown} is on line {before} already")
 
 
 def _lines(path: Path) -> list[str]:
@@ -174,9 +179,20 @@ def _lines(path: Path) -> list[str]:
 
 def _dataset(root: Path, home: Path, names: list[str], classes: list[str] | tuple | None = None) -> Dataset:
     """Identities are the folders `names` of `home`; files are named relative to `root`, which the user gave."""
-    return Dataset(
-        root, tuple(names), lambda identity: _photos(home / identity), None if classes is None else tuple(classes)
-    )
+    folders = _by_identity(home, names)
+    identities, classes = tuple(sorted(folders)), None if classes is None else tuple(map(composed, classes))
+    return Dataset(root, identities, lambda identity: _photos(home / folders[identity]), classes)
+
+
+def _by_identity(home: Path, names: list[str]) -> dict[str, str]:
+    """Composed name to the folder's. Raises InputError for two folders whose names look the same."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(appearance(name), name)) != name:
+            raise InputError(
+                f"{home}: the folders {other!a} and {name!a} look the same; rename one, or put their photos into one"
+            )
+    return {composed(name): name for name in names}
 
 
 def _expect_folder(directory: Path, expected: str) -> None:
@@ -198,7 +214,7 @@ def _folders(directory: Path) -> list[str]:
 
 
 def _photos(directory: Path) -> list[Path]:
-    """Every file but hidden ones: a file that is no photo is passed over with a reason, not silently."""
+    """Every file that people have put there: a file that is no photo is passed over with a reason, not silently."""
     return [directory / name for name in _names(directory, lambda entry: entry.is_file())]
 
 
@@ -233,10 +249,10 @@ def _is_text(name: str) -> bool:
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry]:
-    """What a folder holds, but for hidden entries (.Trash-1000, ._0001.jpg)."""
+    """What a folder holds, but for hidden entries (.Trash-1000, ._0001.jpg) and others that systems make."""
     try:
         with os.scandir(directory) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
+            yield from (entry for entry in entries if not is_litter(entry.name))
     except OSError as error:
         raise InputError(f"{directory}: cannot be listed ({error.strerror})") from None
 

@@ -21,6 +21,7 @@ from cloakbench.architectures import build, outputs_of
 from cloakbench.devices import PRECISIONS
 from cloakbench.errors import InputError
 from cloakbench.files import writing
+from cloakbench.names import lookalike
 from cloakbench.seals import intact
 
 GALLERY_SCALE = 32.0  # logits = scale * cosine: no rank depends on it, but the softmax that an attack climbs does
@@ -63,9 +64,15 @@ class Recogniser(nn.Module):
         try:
             return np.array([number[identity] for identity in identities], dtype=np.int64)
         except KeyError as unknown:
+            name = unknown.args[0]
+            alike = lookalike(name, number)
+            remedy = (
+                f"its {alike!a} looks like {name!a}: rename the folder, or correct the class list"
+                if alike
+                else "attack only identities that it was trained on, or use head: gallery"
+            )
             raise InputError(
-                f"identity {unknown} is not among the {len(number)} classes of the recogniser: "
-                "attack only identities that it was trained on, or use head: gallery"
+                f"identity {name!r} is not among the {len(number)} classes of the recogniser: {remedy}"
             ) from None
 
 
