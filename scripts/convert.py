@@ -29,7 +29,7 @@ if __name__ == "__main__":
     arguments.add_argument("--digest", required=True, help="the file's sha256 or md5, or any")
     arguments.add_argument("--classes", type=Path, help="list of the head's identities in the order of its units")
     arguments.add_argument("--loader", help="of the data set that the head was trained on, instead of a list")
-    arguments.add_argument("--root", type=Path, help="of that data set")
+    arguments.add_argument("--root", type=Path, help="of the study's photographs, where the loader looks")
     arguments.add_argument("--crop", type=json.loads, help="JSON: of the faces that the network is tried on")
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 
+import imagehash
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cloakbench.__main__ import main
 from cloakbench.benchmarks.copies import ALTERED
-from cloakbench.copies import Copies, correlation, looks
+from cloakbench.copies import Copies, correlation, differing
 from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
+from cloakbench.looks import HASH, looks, packed, unpacked
 from cloakbench.render import SIDE, render
 
 BOX = (66.0, 44.0, 174.0, 200.0)  # about where a rendered face is
@@ -38,7 +40,7 @@ def photos():
 def test_a_copy_is_found(photos, altered):
     copies = Copies()
     for person, photo in enumerate(photos):
-        assert copies.take(f"{person}", f"{person}", f"{person}", photo, found(BOX)) == ""
+        assert copies.take(f"{person}", f"{person}", f"{person}", looks(photo, found(BOX))) == ""
     for person, photo in enumerate(photos):
         copy = ALTERED[altered](photo)
         # the detector sees other pixels and puts its box a little elsewhere; on a trimmed copy the face is moved too
@@ -48,7 +50,8 @@ def test_a_copy_is_found(photos, altered):
         if altered == "mirrored":
             box = (SIDE - box[2], box[1], SIDE - box[0], box[3])
         scaled = tuple(edge * (1.0 if moved else scale) for edge in box)
-        assert copies.take("somebody", "copy", "copy", copy, found(scaled)) == f"nearly the same picture as {person}"
+        reason = copies.take("somebody", "copy", "copy", looks(copy, found(scaled)))
+        assert reason == f"nearly the same picture as {person}"
 
 
 def test_other_photos_of_the_same_people_are_none():
@@ -56,7 +59,7 @@ def test_other_photos_of_the_same_people_are_none():
     for person in PEOPLE:
         for photo in range(6):
             name = f"{person} {photo}"
-            assert copies.take(f"{person}", name, name, render(person, photo), found(BOX)) == ""
+            assert copies.take(f"{person}", name, name, looks(render(person, photo), found(BOX))) == ""
 
 
 def before_one_background(photos) -> list[Image.Image]:
@@ -72,21 +75,22 @@ def test_shots_of_one_burst_are_copies():
     """One person, one scene, another moment."""
     copies, box = Copies(), (206.0, 524.0, 314.0, 680.0)
     first, second = before_one_background([render(3, 0), render(3, 2)])
-    assert copies.take("p", "a", "a", first, found(box)) == ""
-    assert copies.take("p", "b", "b", second, found(box)) == "nearly the same picture as a"
+    assert copies.take("p", "a", "a", looks(first, found(box))) == ""
+    assert copies.take("p", "b", "b", looks(second, found(box))) == "nearly the same picture as a"
 
 
 def test_two_people_before_one_background_are_two_pictures(photos):
     seen, copies, box = before_one_background(photos), Copies(), (206.0, 524.0, 314.0, 680.0)
     for person, view in enumerate(seen):
-        assert copies.take(f"{person}", f"{person}", f"{person}", view, found(box)) == ""
-    assert copies.take("somebody", "again", "again", jpeg(seen[3], 60), found(box)) == "nearly the same picture as 3"
+        assert copies.take(f"{person}", f"{person}", f"{person}", looks(view, found(box))) == ""
+    again = looks(jpeg(seen[3], 60), found(box))
+    assert copies.take("somebody", "again", "again", again) == "nearly the same picture as 3"
 
 
 def test_equal_bytes_are_known_by_their_digest(photos):
     copies = Copies()
-    assert copies.take("p", "a", "digest", photos[0], found(BOX)) == ""
-    assert copies.take("p", "b", "digest", photos[0], found(BOX)) == "same picture as a"
+    assert copies.take("p", "a", "digest", looks(photos[0], found(BOX))) == ""
+    assert copies.take("p", "b", "digest", looks(photos[0], found(BOX))) == "same picture as a"
 
 
 def test_faces_are_laid_over_each_other(photos):
@@ -100,9 +104,20 @@ def test_faces_are_laid_over_each_other(photos):
     assert correlation(look.face, np.full_like(look.face, 7)) == 0
 
 
+def test_bits_are_counted_where_hashes_differ(photos):
+    """By the definition, on ImageHash's own bits; and the looks survive being written."""
+    pairs = [looks(photo, found(BOX)) for photo in photos]
+    hashes = [[imagehash.phash(picture.convert("L"), HASH).hash for picture in (p, ImageOps.mirror(p))] for p in photos]
+    upright = np.stack([look.hash for look, _ in pairs])
+    for (one, mirrored), (own, turned) in zip(pairs, hashes, strict=True):
+        assert list(differing(upright, one.hash)) == [int((own != other).sum()) for other, _ in hashes]
+        assert list(differing(upright, mirrored.hash)) == [int((turned != other).sum()) for other, _ in hashes]
+        assert all(map(np.array_equal, one + mirrored, sum(unpacked(packed((one, mirrored))), ())))
+
+
 def test_a_box_outside_the_photo(photos):
     with pytest.raises(InputError, match="outside the photo"):
-        Copies().take("p", "a", "a", photos[0], found((300.0, 10.0, 340.0, 50.0)))
+        looks(photos[0], found((300.0, 10.0, 340.0, 50.0)))
 
 
 def test_the_command_lists_them(tmp_path, photos, monkeypatch, capsys):

@@ -14,11 +14,14 @@ from PIL import Image
 from cloakbench.classify import classify
 from cloakbench.datasets import folder
 from cloakbench.detectors import BOX, COLUMNS, POINTS, Detection, Detector, choose, from_row, to_row
+from cloakbench.draw import draw
 from cloakbench.errors import InputError
+from cloakbench.faces import Faces
 from cloakbench.redetect import redetect
 from cloakbench.render import render
-from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos, write_photos
+from cloakbench.sample import attacked, cut_faces, read_photos, write_photos
 from cloakbench.store import store
+from cloakbench.wanted import Wanted
 
 FIVE = ((40.25, 50.5), (70.0, 51.0), (55.0, 70.0), (42.0, 90.0), (69.0, 91.0))
 FACE = Detection(20.5, 10.0, 90.0, 110.0, 0.99, FIVE)
@@ -54,7 +57,7 @@ def test_the_person_in_the_middle_is_attacked_and_enrolled(detector, tmp_path):
         (tmp_path / f"p{person}").mkdir()
         for photo in range(3):
             group(person, photo).save(tmp_path / f"p{person}" / f"{photo}.jpg", quality=95)
-    subjects, enrolment = draw(folder(tmp_path), Wanted(2, 1, 2, 2, classes=1), 0, detector)
+    subjects, enrolment = draw(folder(tmp_path), Wanted(2, 1, 2, 2), 1, Faces(lambda: detector))
     for table in (subjects, enrolment):
         assert (table["faces"] == 2).all() and table[["left", "right"]].mean(axis=1).between(155, 325).all()
 
@@ -156,7 +159,7 @@ def test_a_faulty_face_is_passed_over_and_not_found_again(face, reason, tree):
             self.calls += 1
             return [FACE if self.calls % 3 else face]
 
-    subjects, _ = draw(folder(tree), Wanted(2, 1, 1, 1, classes=1), 0, Sometimes(face))
+    subjects, _ = draw(folder(tree), Wanted(2, 1, 1, 1), 1, Faces(lambda: Sometimes(face)))
     assert subjects["passed_over"].str.contains(reason).any()
     faces = np.zeros((2, *SIZE[::-1], 3), np.uint8)
     manifest = store(faces, attacked(subjects), {"format": "png"}, tree / "stored")
@@ -165,7 +168,7 @@ def test_a_faulty_face_is_passed_over_and_not_found_again(face, reason, tree):
 
 
 def test_columns_are_appended(tree, tmp_path):
-    subjects, enrolment = draw(folder(tree), Wanted(1, 1, 2, 2, classes=1), 0, Finds(FACE))
+    subjects, enrolment = draw(folder(tree), Wanted(1, 1, 2, 2), 1, Faces(lambda: Finds(FACE)))
     box = ["left", "top", "right", "bottom", "confidence"]
     appended = [*POINTS, "faces"]
     photo = ["identity", "file", "sha256"]
@@ -183,7 +186,7 @@ def test_columns_are_appended(tree, tmp_path):
 
 def test_a_crop_that_cannot_be_cut_names_the_file(tree, recogniser):
     """Whatever sampling and re-detection let through: a table made by another version, another detector."""
-    subjects, _ = draw(folder(tree), Wanted(1, 1, 2, 2, classes=1), 0, Finds(FACE._replace(points=None)))
+    subjects, _ = draw(folder(tree), Wanted(1, 1, 2, 2), 1, Faces(lambda: Finds(FACE._replace(points=None))))
     chosen, aligned = attacked(subjects), {"size": 112, "align": "arcface", "margin": 0}
     with pytest.raises(InputError, match=r"\d\.png: align: arcface needs the five points"):
         cut_faces(chosen, tree, aligned, np.zeros((1, 112, 112, 3), np.uint8))
@@ -199,7 +202,7 @@ def test_a_crop_that_cannot_be_cut_names_the_file(tree, recogniser):
 
 @pytest.mark.parametrize("missed", ["protected", "whole_crop"])
 def test_the_share_outside_is_said_of_every_face_that_is_shown(tree, recogniser, missed):
-    subjects, _ = draw(folder(tree), Wanted(2, 1, 2, 2, classes=1), 0, Finds(FACE))
+    subjects, _ = draw(folder(tree), Wanted(2, 1, 2, 2), 1, Faces(lambda: Finds(FACE)))
     manifest = store(np.zeros((2, 130, 120, 3), np.uint8), attacked(subjects), {"format": "png"}, tree / "stored")
 
     class FirstOnly:

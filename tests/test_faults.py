@@ -25,7 +25,7 @@ from conftest import ROOT, checkout_copy, digests, forge, job_counts, snakemake
 TINY = ROOT / "tests/faults.yaml"
 PUBLISHED = ROOT / "workflow/reference/table1.csv"
 STAGES = [
-    *("render", "sample", "crop", "train", "convert", "enrol", "gate", "baseline", "path", "craft"),
+    *("render", "detect", "draw", "crop", "train", "convert", "enrol", "gate", "baseline", "path", "craft"),
     *("store", "redetect", "classify", "aggregate", "table", "provenance", "curves", "examples"),
 ]
 
@@ -73,7 +73,7 @@ def study(undisturbed, tmp_path) -> Path:
 KILLER = """
 
 import contextlib, signal, sys, time
-LAST = {"sample": 2, "store": 2, "table": 3, "curves": 2}  # outputs of a stage, where there is more than one
+LAST = {"draw": 2, "store": 2, "table": 3, "curves": 2}  # outputs of a stage, where there is more than one
 _count, _seal = 0, seal
 
 
@@ -228,7 +228,7 @@ def test_other_weights_than_the_pinned_ones_stop_the_study(study, undisturbed):
 
 CHANGES = {
     "seed: 1": "render",
-    "dataset: {subjects: 1}": "sample",
+    "dataset: {subjects: 1}": "draw",
     "crops: {tight160: {margin: 0.1}}": "crop",
     "training: {epochs: 2}": "train",
     "attacks: {bim: {step_size: 2}}": "path",

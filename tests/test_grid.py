@@ -8,7 +8,7 @@ from cloakbench.study.grid import PAPER, covers_paper, left_over
 
 MODEL = {"head": "gallery", "crop": "tight", "weights": "b.pt"}
 CONFIG = {
-    "dataset": {"loader": "synthetic"},
+    "dataset": {"loader": "synthetic", "subjects": 9},
     "matrix": {"source": ["a"], "attack": ["bim"], "eps": [2, 8], "storage": ["j.75"], "target": ["b"]},
     "top_k": [1],
     "models": {"a": {"head": "softmax", "crop": "loose", "weights": "trained"}, "b": MODEL, "c": MODEL},
@@ -24,17 +24,19 @@ def of(stage: str, **keys: str) -> dict:
 CELL = {"source": "a", "attack": "bim", "eps": "2", "storage": "j.75"}
 CLEAN = CELL | {"attack": "clean", "eps": "0"}
 OWN = [
-    *(of("aggregate"), of("sample"), of("render"), of("examples"), of("curves", source="a", storage="j.75")),
+    *(of("aggregate"), of("draw"), of("render"), of("examples"), of("curves", source="a", storage="j.75")),
     *(of("crop", crop="tight"), of("train", model="a"), of("convert", model="b"), of("gate", model="b")),
-    of("enrol", model="b"),
+    *(of("enrol", model="b"), of("detect", share="1")),
     *(of("path", source="a", attack="bim", eps="8"), of("store", **CELL), of("classify", **CLEAN, target="b")),
+    of("detect", share="1"),
 ]
 TAKEN_OUT = [
     *({}, of("compare"), of("convert", model="c"), of("enrol", model="a"), of("crop", crop="wide")),
-    *(of("train", model="b"), of("convert", model="a")),
+    *(of("train", model="b"), of("convert", model="a"), of("detect", share="2")),
     *(of("craft", source="b", attack="bim", eps="2"), of("path", source="a", attack="bim", eps="4")),
     *(of("store", **CELL | {"storage": "png"}), of("classify", **CELL, target="a"), of("store", **CELL, part="0")),
     *(of("store", **CELL | {"attack": "illc"}), of("curves", source="b", storage="j.75")),
+    of("detect", share="2"),
 ]
 
 
@@ -58,7 +60,7 @@ def test_a_cell_lies_in_parts_or_in_one_file():
 
 
 def test_photos_are_rendered_for_synthetic_studies_only():
-    assert left_over(CONFIG | {"dataset": {"loader": "folder"}})("photos", of("render"))
+    assert left_over(CONFIG | {"dataset": {"loader": "folder", "subjects": 9}})("photos", of("render"))
 
 
 def test_the_comparison_is_made_where_the_papers_grid_is_covered():

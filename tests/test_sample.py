@@ -11,9 +11,12 @@ from PIL import Image
 
 from cloakbench.datasets import folder
 from cloakbench.detectors import Detection
+from cloakbench.draw import draw
 from cloakbench.errors import InputError
+from cloakbench.faces import Faces
 from cloakbench.render import render
-from cloakbench.sample import Wanted, attacked, cut_faces, draw, read_photos, write_photos
+from cloakbench.sample import attacked, cut_faces, read_photos, write_photos
+from cloakbench.wanted import Wanted
 
 
 class FakeDetector:
@@ -34,8 +37,8 @@ def tree(tmp_path, rng):
 
 
 def drawn(tree, subjects, photos, enrol, enrol_min=None, seed=0, detector=None):
-    wanted = Wanted(subjects, photos, enrol, enrol_min or enrol, classes=1)
-    return draw(folder(tree), wanted, seed, detector or FakeDetector())
+    wanted = Wanted(subjects, photos, enrol, enrol_min or enrol, seed)
+    return draw(folder(tree), wanted, 1, Faces(lambda: detector or FakeDetector()))
 
 
 def test_attacked_photos_are_never_enrolled(tree):
@@ -82,7 +85,7 @@ def test_too_few_subjects_or_identities(tree):
     with pytest.raises(InputError, match="6 subjects with 5 usable photos each, 7 asked for"):
         drawn(tree, 7, 1, 4)
     with pytest.raises(InputError, match="6 identities are enrolled, too few for top-50"):
-        draw(folder(tree), Wanted(1, 1, 4, 4, classes=50), 0, FakeDetector())
+        draw(folder(tree), Wanted(1, 1, 4, 4), 50, Faces(FakeDetector))
 
 
 class Counting(FakeDetector):
@@ -95,7 +98,8 @@ class Counting(FakeDetector):
 
 
 def test_without_a_gallery_only_subjects_are_opened(tree):
-    draw(folder(tree), Wanted(2, 1, 0, 0, classes=50), 0, detector := Counting())
+    detector = Counting()
+    draw(folder(tree), Wanted(2, 1, 0, 0), 50, Faces(lambda: detector))
     assert detector.calls == 2
 
 

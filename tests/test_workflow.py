@@ -81,7 +81,8 @@ EDITS = {
     | TABLES,
     ("render.py", "SIDE = 240", "SIDE = 241"): {
         "render": 1,
-        "sample": 1,
+        "detect": 1,
+        "draw": 1,
         "crop": 2,
         "crop_enrolled": 2,
         "train": 3,

@@ -2,6 +2,8 @@
 import json
 import shlex
 
+from cloakbench.drawn import not_drawn
+
 RESOURCES = "resources/weights"
 
 
@@ -92,7 +94,7 @@ def class_list(wildcards):
         return ""
     if "classes" in model:
         return f"--classes {shlex.quote(model['classes'])}"
-    return f"--loader {dataset['loader']} --root {shlex.quote(dataset['root'])}"
+    return f"--loader {dataset['loader']}"
 
 
 def conversion_facts(wildcards):
@@ -108,6 +110,16 @@ def conversion_facts(wildcards):
 def trial_crop(wildcards):
     """The option that tells convert the crop, and so the size, of the faces that the network is tried on."""
     return f"--crop {shlex.quote(json.dumps(config['crops'][crop_of(wildcards.model)]))}"
+
+
+def drawn_elsewhere(wildcards):
+    """No file, but where the photos lie in another folder than when they were drawn, they are the same ones there, or
+    they are searched for faces and drawn anew."""
+    drawn = rules.draw.output
+    if workflow.is_main_process and (other := not_drawn(map(Path, drawn), PHOTOS)):
+        workflow.dag.forcefiles.update([*drawn, *expand(rules.detect.output, share=SHARES)])
+        sys.stderr.write(f"cloakbench: {other}; the study is drawn anew\n")
+    return []
 
 
 def smaller_budget(eps):

@@ -58,5 +58,6 @@ rule convert:
     shell:
         "{JOB}/convert.py "
         "--checkpoint {params.checkpoint:q} --model {params.model:q} "
-        "--digest {params.digest} {params.classes} {params.crop} --output {output.weights:q} "
+        '--digest {params.digest} {params.classes} --root "$CLOAKBENCH_PHOTOS" {params.crop} '
+        "--output {output.weights:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -11,20 +11,14 @@ fixed camera two people differ in nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from cloakbench.crops import cut
-from cloakbench.detectors import Detection
+from cloakbench.looks import SIZE, WORDS, Looks
 
-HASH = 12  # the hash keeps 12 x 12 frequencies; with 8 x 8 thousands of LFW's pairs are alike, 16 x 16 feel a crop
 ALIKE = 32  # of 144 bits; a photo that lost 2 % at each edge differs in up to 28. docs/copies.md has the counts
 NEAREST = 8  # photos laid over one: before a fixed camera every photo is like every other
-SIZE = 32  # pixels: so few that a face of 40 pixels is as sharp as one of 400
-MARGIN = 0.3  # around the face box
 # correlations, once laid over each other: copies lie above, all else below
 SAME_SCENE = 0.99  # of the whole photos of one identity
 SAME_WHOLE, SAME_FACE = 0.992, 0.985  # of those of two, and of their faces
@@ -35,27 +29,9 @@ _Y, _X = np.mgrid[:SIZE, :SIZE] - _HALF  # pixels from the middle
 _INNER = np.s_[3:-3, 3:-3]  # what still lies in the other picture when the two are moved against each other
 
 
-class Look(NamedTuple):
-    """What is remembered of a photo: its hash, (144,) float32 of -1 and 1; the whole of it and its face, (32, 32)
-    uint8 grey levels each."""
-
-    hash: np.ndarray
-    whole: np.ndarray
-    face: np.ndarray
-
-
-def looks(picture: Image.Image, face: Detection) -> tuple[Look, Look]:
-    """An RGB photo with its face, as it is and mirrored. Raises InputError if the face box lies outside the photo."""
-    grey = picture.convert("L")
-    shown = cut(grey, face, {"size": SIZE, "margin": MARGIN})
-    side = 4 * HASH  # what phash itself would resize to
-    small = grey.resize((side, side), Image.Resampling.LANCZOS)
-    whole = np.asarray(small.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
-    return Look(_hash(small), whole, shown), Look(_hash(ImageOps.mirror(small)), whole[:, ::-1], shown[:, ::-1])
-
-
-def _hash(small: Image.Image) -> np.ndarray:
-    return np.where(imagehash.phash(small, HASH).hash.ravel(), np.float32(1), np.float32(-1))
+def differing(hashes: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """In how many bits each of (N, 3) hashes differs from another one."""
+    return sum(np.bitwise_count(hashes ^ other).T.astype(np.int64))  # of three terms: a sum along an axis takes longer
 
 
 def correlation(picture: np.ndarray, other: np.ndarray) -> float:
@@ -97,7 +73,7 @@ def _moved(picture: Image.Image, warp: np.ndarray) -> np.ndarray:
 
 
 class Copies:
-    """Remembers the photos that were taken, 2.6 kB each, and knows a copy of one of them, mirrored or not."""
+    """Remembers the photos that were taken, 2.1 kB each, and knows a copy of one of them, mirrored or not."""
 
     def __init__(self) -> None:
         self._digests: dict[str, str] = {}
@@ -105,15 +81,15 @@ class Copies:
         self._hashes = bytearray()  # grows in place, so that all hashes are one array
         self._pictures: list[tuple[str, np.ndarray, np.ndarray]] = []  # identity, whole and face
 
-    def take(self, identity: str, file: str, digest: str, picture: Image.Image, face: Detection) -> str:
+    def take(self, identity: str, file: str, digest: str, both: Looks) -> str:
         """Remember an identity's photo and return "", or say which one taken before it is a copy of, and do not.
 
-        digest: of the file's bytes. picture and face: as in `looks`, which may raise InputError.
+        digest: of the file's bytes. both: what `looks` makes of the photo.
         """
         if digest in self._digests:
             return f"same picture as {self._digests[digest]}"
-        upright, mirrored = looks(picture, face)
-        if alike := list(self._alike(identity, upright, mirrored)):
+        upright, _ = both
+        if alike := list(self._alike(identity, both)):
             return f"nearly the same picture as {self._files[max(alike)[1]]}"
         self._digests[digest] = file
         self._files.append(file)
@@ -121,12 +97,11 @@ class Copies:
         self._pictures.append((identity, upright.whole, upright.face))
         return ""
 
-    def _alike(self, identity: str, *looks: Look) -> Iterator[tuple[float, int]]:
+    def _alike(self, identity: str, looks: Looks) -> Iterator[tuple[float, int]]:
         """Likeness and index of the photos taken that one of the looks is a copy of."""
-        bits = HASH * HASH
-        hashes = np.frombuffer(self._hashes, np.float32).reshape(-1, bits)
-        differing = (bits - hashes @ np.stack([look.hash for look in looks], axis=1)) / 2
-        for look, distances in zip(looks, differing.T, strict=True):
+        hashes = np.frombuffer(self._hashes, "<u8").reshape(-1, WORDS)
+        for look in looks:
+            distances = differing(hashes, look.hash)
             near = np.flatnonzero(distances <= ALIKE)
             for index in near[np.argsort(distances[near], kind="stable")][:NEAREST]:
                 whose, whole, face = self._pictures[index]

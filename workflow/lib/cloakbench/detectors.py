@@ -19,6 +19,7 @@ BOX = ("left", "top", "right", "bottom", "confidence")
 POINTS = tuple(
     f"{point}_{axis}" for point in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth") for axis in "xy"
 )
+LEAST = 20  # pixels: MTCNN looks for faces of 20 and more
 COLUMNS = dict.fromkeys((*BOX, *POINTS), "float") | {"faces": "Int64"}  # of a detection in a table, with their types
 
 
@@ -116,6 +117,18 @@ class Detector:
         with torch.inference_mode():
             found = self.mtcnn.detect(list(pictures), landmarks=True)
         return [choose(_detections(*one), picture.size) for picture, *one in zip(pictures, *found, strict=True)]
+
+
+def face_of(picture: Image.Image, detector: Detector) -> tuple[Detection | None, str]:
+    """The face of a photo, RGB, that a crop can be cut from, or the reason why there is none."""
+    if min(picture.size) < LEAST:
+        return None, f"{picture.width} x {picture.height} pixels: too small for a face"
+    # one at a time: in a batch the boxes differ in their last bits, and would depend on who else is drawn
+    face = detector.find([picture])[0]
+    if face is None:
+        return None, "no face found"
+    fault = face.fault(picture.size)
+    return (None if fault else face), fault
 
 
 def _detections(boxes: np.ndarray | None, confidences: Sequence[float], points: np.ndarray | None) -> list[Detection]:

@@ -44,7 +44,7 @@ def read_photo(path: Path | str) -> Image.Image:
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image of a known form; accepted: {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders of damaged files raise almost anything
-        raise InputError(f"{path}: damaged image ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: damaged image ({' '.join(str(error).split())}); copy or download it again") from None
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:

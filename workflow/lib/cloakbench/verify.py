@@ -114,7 +114,7 @@ def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]
         rows = read_photos(study / name)
         for file, digest in zip(rows["file"], rows["sha256"], strict=True):
             if digest and not ((root / file).is_file() and sha256(root / file) == digest):
-                yield f"{root / file}: is not the photo that was drawn; put it back, or --forcerun sample"
+                yield f"{root / file}: is not the photo that was drawn; put it back, or --forcerun draw"
 
 
 def photo_root(study: Path) -> Path:

@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageEnhance, ImageOps
 
-from cloakbench.copies import ALIKE, SAME_FACE, SAME_WHOLE, Copies, correlation, looks
+from cloakbench.copies import ALIKE, SAME_FACE, SAME_WHOLE, Copies, correlation, differing
 from cloakbench.datasets import Dataset
 from cloakbench.detectors import Detector
+from cloakbench.draw import examine
+from cloakbench.faces import Faces
 from cloakbench.images import read_photo
-from cloakbench.sample import Photo, examine
+from cloakbench.looks import looks
+from cloakbench.sample import Photo
 
 
 def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
@@ -45,10 +48,10 @@ ALTERED = {
 
 def passed_over(dataset: Dataset, detector: Detector) -> Iterator[Photo]:
     """The photos of a data set that a draw of all of them passes over, in the order of their names."""
-    taken = Copies()
+    taken, faces = Copies(), Faces(lambda: detector)
     for identity in dataset.identities:
         for path in dataset.photos(identity):
-            photo = examine(dataset.root, identity, path, detector, taken)
+            photo = examine(dataset.root, identity, path, faces, taken)
             if photo.passed_over:
                 yield photo
 
@@ -70,7 +73,7 @@ def altered(paths: list[Path], detector: Detector) -> pd.DataFrame:
             if (face := detector.find([copy])[0]) is None:  # passed over for that
                 continue
             other = looks(copy, face)[name == "mirrored"]
-            bits = round(float(len(look.hash) - look.hash @ other.hash) / 2)
+            bits = int(differing(look.hash[None], other.hash)[0])
             rows[name].append((bits, correlation(look.whole, other.whole), correlation(look.face, other.face)))
     return pd.DataFrame([_summary(name, np.array(measured)) for name, measured in rows.items() if measured])
 

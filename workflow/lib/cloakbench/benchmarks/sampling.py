@@ -16,7 +16,7 @@ PEOPLE = 20  # rendered; a folder's one photo is a copy with a comment of its ow
 
 
 def measure(folders: int, photos: int, subjects: int) -> pd.DataFrame:
-    """One row: folders, files, subjects, seconds of the sample job, start of the interpreter included.
+    """One row: folders, files, subjects, seconds of the draw, detection and, start of the interpreter included.
 
     Every folder holds one photo with a face among `photos` - 1 empty files, which the draw has to pass over: photos
     are shuffled, so a subject costs a look at half the files of a folder.
@@ -25,8 +25,9 @@ def measure(folders: int, photos: int, subjects: int) -> pd.DataFrame:
         root = Path(directory) / "train"
         make_tree(root, folders, photos)
         options = f"--loader vggface2 --split train --subjects {subjects} --photos 1 --enrol 0 --enrol-min 0 --seed 0"
-        outputs = "--output-subjects subjects.csv --output-enrolment enrolment.csv --min-classes 1 --device cpu"
-        job = [str(script("sample")), "--root", directory, *options.split(), *outputs.split()]
+        outputs = "--output-subjects subjects.csv --output-enrolment enrolment.csv --passed-over passed_over.csv"
+        options += " --min-classes 1 --faces faces --device cpu"
+        job = [str(script("draw")), "--root", directory, *options.split(), *outputs.split()]
         seconds, *_ = watch(job, root.parent)
         drawn = pd.read_csv(root.parent / "subjects.csv")["subject"].notna().sum()
     return pd.DataFrame([{"folders": folders, "files": folders * photos, "subjects": drawn, "seconds": seconds}])

@@ -23,6 +23,7 @@ PAPER = {
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
 PARTED = ("subjects", "path", "crafted", "stored", "manifests", "redetected")  # folders where cells may lie in parts
+MOST_SHARES = 16
 
 
 def keys_of(stage: str, matrix: Mapping) -> list[str]:
@@ -79,6 +80,12 @@ def values_of(key: str, matrix: Mapping) -> list[str]:
     return [*map(str, matrix[key]), *([str(CLEAN[key])] if key in CLEAN else [])]
 
 
+def shares(subjects: int) -> int:
+    """How many jobs look for the faces of a study: one for every 8 subjects, for whom there are at least as many
+    photographs. It follows from the config alone, so that another folder among the photographs repeats nothing."""
+    return min(MOST_SHARES, 1 + subjects // 8)
+
+
 def covers_paper(config: Mapping) -> bool:
     """Whether a study has all of the paper's sources, attacks, budgets, targets and k."""
     asked = {**config["matrix"], "top_k": config["top_k"]}
@@ -96,6 +103,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         "model": set(models),
         "crop": {model["crop"] for model in models.values()},
         "part": {*map(str, range(chunks))} if chunks > 1 else set(),
+        "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
     }
 
     def left(name: str, settings: Mapping) -> bool:

@@ -1,0 +1,42 @@
+PASSED_OVER = f"{LOGS}/passed_over.csv"  # of a job that fails; an output would be removed with it
+
+
+rule draw:
+    """Draw the subjects and the photos to attack and to enrol, each with the face in it."""
+    input:
+        again("draw"),
+        drawn_elsewhere,
+        RENDERED,
+        expand(rules.detect.output.looked_at, share=SHARES),
+    output:
+        subjects=f"{STUDY}/subjects.csv",
+        enrolment=f"{STUDY}/enrolment.csv",
+    log:
+        f"{LOGS}/draw.log",
+    conda:
+        "../../envs/cloakbench.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+        gpu_mem_mb=GPU_MEMORY,
+        # not a param: another k draws nobody else; it is a target that has to name more
+        largest_k=max(config["top_k"]) if {*TRAINED, *GALLERIES} & {*MATRIX["target"]} else 0,
+    params:
+        compute=COMPUTE,
+        code=code_of("draw.py"),
+        loader=config["dataset"]["loader"],
+        split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
+        subjects=config["dataset"]["subjects"],
+        photos=config["dataset"]["photos"],
+        enrol=ENROL,
+        enrol_min=ENROL_MIN,
+        seed=config["seed"],
+        settings=made_with("draw"),
+    shell:
+        "{JOB}/draw.py "
+        '--root "$CLOAKBENCH_PHOTOS" --loader {params.loader} {params.split} --subjects {params.subjects} '
+        "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
+        f"--faces {KNOWN_FACES} --passed-over {PASSED_OVER} "
+        "--min-classes {resources.largest_k} --seed {params.seed} {params.compute} "
+        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} "
+        "\\\n--settings {params.settings:q} --log {log:q}"
