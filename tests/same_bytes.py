@@ -14,11 +14,13 @@ import csv
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
-from importlib.metadata import distributions
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,8 +114,12 @@ def instruction_set() -> str:
 
 
 def environment() -> str:
-    """A name for all but the code that decides what is computed: the machine's instructions, Python and packages."""
-    packages = sorted(f"{package.name} {package.version}" for package in distributions())
+    """A name for all but the code that decides what is computed: the machine's instructions, Python and packages.
+
+    Those that the project asks for: another pytest computes nothing else.
+    """
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    packages = {name: version(name) for name in (re.match(r"[\w.-]+", line)[0] for line in asked)}
     return hashlib.sha256(repr([instruction_set(), sys.version, packages]).encode()).hexdigest()[:12]
 
 
