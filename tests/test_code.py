@@ -47,7 +47,8 @@ LOADERS = {"a": a.load, "b": b.load}
     "cloakbench/formats/__init__.py": "",
     "cloakbench/formats/a.py": "def load():\n    return 1\n",
     "cloakbench/formats/b.py": "def load():\n    return 2\n",
-    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\ndef _inner(level):\n    return level * SCALE\n\nSCALE = 2\n"
+    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\ndef _inner(level):\n    return level * SCALE\n\n"
+    "SCALE = 2\n"
     "def unused():\n    return 0\n",
 }
 CHOSEN = {"work.registry.LOADERS": ["a"]}
@@ -94,7 +95,11 @@ OTHER = {
     ),
     "what importing does": ("cloakbench/work/__init__.py", "FIRST = 1", "FIRST = 1\nprint(FIRST + 1)"),
     "a file that is printed into": ("cloakbench/work/steps.py", 'print(f"{count} jobs")', 'print("x", file=count)'),
-    "a raised message, which a table may hold": ("cloakbench/tools.py", "return level *", 'raise ValueError("x") if level else'),
+    "a raised message, which a table may hold": (
+        "cloakbench/tools.py",
+        "return level *",
+        'raise ValueError("x") if level else',
+    ),
 }
 
 
