@@ -47,8 +47,8 @@ LOADERS = {"a": a.load, "b": b.load}
     "cloakbench/formats/__init__.py": "",
     "cloakbench/formats/a.py": "def load():\n    return 1\n",
     "cloakbench/formats/b.py": "def load():\n    return 2\n",
-    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\ndef _inner(level):\n    return level * SCALE\n\n"
-    "SCALE = 2\n"
+    "cloakbench/tools.py": "def used(level):\n    return _inner(level)\n\n"
+    "def _inner(level):\n    return level * SCALE\n\nSCALE = 2\n"
     "def unused():\n    return 0\n",
 }
 CHOSEN = {"work.registry.LOADERS": ["a"]}
