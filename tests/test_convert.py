@@ -15,7 +15,7 @@ from cloakbench.models import load_recogniser, load_tensors
 from conftest import snakemake
 
 ARCH, CLASSES = "timm/test_resnet", ["a", "b", "c", "d"]
-ENTRY = {"arch": ARCH, "head": "softmax", "mean": 127.5, "std": 128}
+ENTRY = {"arch": ARCH, "head": "softmax", "crop": "tight", "mean": 127.5, "std": 128}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_network_of_another_size_than_its_crop_is_refused_with_both(height, wi
     weights = given(VIT, tmp_path / "vit.pt")
     with pytest.raises(InputError) as caught:
         convert(weights, ENTRY | {"arch": VIT}, "any", CLASSES, tmp_path / "w", (height, width))
-    expected = f"{VIT} takes 224 x 224 pixels, its crop gives {height} x {width}; give the model a crop of that size"
+    expected = f"{VIT} takes 224 x 224 pixels, crop tight gives {height} x {width}; give the model a crop of that size"
     assert str(caught.value) == f"{weights}: {expected}" and not (tmp_path / "w").exists()
     convert(weights, ENTRY | {"arch": VIT}, "any", CLASSES, tmp_path / "w", (224, 224))
 
@@ -122,4 +122,4 @@ def test_the_workflow_tries_every_network_on_its_crop(tmp_path):
     """)
     target = "results/demo/weights/vit.safetensors"
     run = snakemake(tmp_path, "--cores", 1, "--configfile", tmp_path / "vit.yaml", "--", target)
-    assert run.returncode != 0 and f"vit.pt: {VIT} takes 224 x 224 pixels, its crop gives 112 x 112" in run.stderr
+    assert run.returncode != 0 and f"vit.pt: {VIT} takes 224 x 224 pixels, crop tight112 gives 112 x 112" in run.stderr

@@ -4,15 +4,16 @@ import re
 from functools import cache
 from itertools import product
 
+from snakemake.logging import logger
+
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
 
-# A job is {JOB}/<script>.py; without the warm start `python` does the same, some seconds later. It runs with the
-# interpreter that runs Snakemake, whatever `python` is here; with --sdm conda that of its environment. The library is
-# found where the package is not installed (conda, a cluster node), and no rule's text holds a path of this checkout:
-# one that has moved repeats nothing.
-JOB = "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS"
+# A job is `$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start the script
+# alone does the same, some seconds later. It runs with the interpreter that runs Snakemake, whatever `python` is here;
+# with --sdm conda with that of its environment. The library is found where the package is not installed (conda, a
+# cluster node), and no rule's text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 PYTHON = sys.executable if not workflow.deployment_settings.deployment_method else "python"
 os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS), CLOAKBENCH_PYTHON=PYTHON)
@@ -23,6 +24,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
 from cloakbench.inspection import Inspection, inspect, level
+from cloakbench.readable import Readable
 from cloakbench.seals import read_seal, sha256
 from cloakbench.study.code import Library
 
@@ -43,6 +45,9 @@ def inspected():
     refuse_a_low_measurement()
     level(Path(STUDY), found)
     return found
+
+
+logger.addFilter(Readable())
 
 
 def cards_here():
@@ -129,18 +134,18 @@ CHOOSING = {key: MATRIX[key] for key in ("source", "attack", "storage", "target"
 
 
 def code_of_all():
-    """The versions of the code of all that the study makes: by rule, or by rule and what it was chosen for where they
+    """The versions of the code of all that the study makes, by stage, or by stage and what it was chosen for where they
     differ."""
     found, unmade = {}, left_over(config)
-    for rule in workflow.rules:
-        if "code" not in rule.params.keys() or rule.name.startswith("benchmark"):
+    for stage in workflow.rules:
+        if "code" not in stage.params.keys() or stage.name.startswith("benchmark"):
             continue
-        names = [name for name in CHOOSING if name in rule.wildcard_names]
+        names = [name for name in CHOOSING if name in stage.wildcard_names]
         chosen = [dict(zip(names, values)) for values in product(*(CHOOSING[name] for name in names))]
-        made = [of for of in chosen if not unmade("", {"stage": rule.name, "of": of})]
-        versions = {" ".join([rule.name, *of.values()]): rule.params.code(of) for of in made}
+        made = [of for of in chosen if not unmade("", {"stage": stage.name, "of": of})]
+        versions = {" ".join([stage.name, *of.values()]): stage.params.code(of) for of in made}
         alike = len({*versions.values()}) == 1
-        found |= {rule.name: version for version in versions.values()} if alike else versions
+        found |= {stage.name: version for version in versions.values()} if alike else versions
     return found
 
 

@@ -27,7 +27,7 @@ rule compare:
         about=ABOUT_HASH,
         settings=made_with("compare"),
     shell:
-        "{JOB}/compare.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py "
         "--psr {input.psr:q} --published {input.published:q} --about $CLOAKBENCH_ABOUT "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -29,7 +29,7 @@ rule gate:
         precision=lambda wildcards: config["compute"]["precision"] if wildcards.model in MATRIX["source"] else "",
         settings=made_with("gate"),
     shell:
-        "{JOB}/gate.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py "
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
         "{resources.crafted} --output {output.gate:q} {params.compute} "

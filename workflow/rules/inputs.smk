@@ -100,7 +100,7 @@ def class_list(wildcards):
 def conversion_facts(wildcards):
     """What convert has to know; a network that brings its own graph is tried on faces as bright as those it will see."""
     own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
-    keys = ["arch", "head", "member", *(["mean", "std"] if own_graph else [])]
+    keys = ["arch", "head", "crop", "member", *(["mean", "std"] if own_graph else [])]
     facts = json.loads(model_facts(wildcards.model, *keys))
     if facts["arch"] == "onnx":  # of the others every one has gradients
         facts["source"] = wildcards.model in MATRIX["source"]

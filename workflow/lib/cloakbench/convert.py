@@ -23,7 +23,7 @@ def convert(
     output: Path,
     shape: tuple[int, int] | None = None,
 ) -> None:
-    """Write the weights of a config entry (`arch`, `head`, maybe `member`) to `output`, with where they came from.
+    """Write the weights of a config entry (`arch`, `head`, `crop`, maybe `member`) and their origin to `output`.
 
     digest: the sha256 or md5 that the checkpoint must have, or `any`. classes: the identities of a softmax head in
     the order of its units. For a gallery the class head is left out: the embedding is what comes before it.
@@ -39,7 +39,7 @@ def convert(
         state = read_checkpoint(checkpoint, arch, model.get("member"))
         outputs = outputs_of(arch, state)
         if shape:
-            _try(checkpoint, arch, state, outputs, shape)
+            _try(checkpoint, model, state, outputs, shape)
     if model["head"] == "softmax":
         check_classes(checkpoint, arch, outputs, classes)
     elif arch in ARCHITECTURES:
@@ -60,8 +60,9 @@ def _with_graph(path: Path, model: Mapping, shape: tuple[int, int]) -> tuple[dic
         raise InputError(f"{path}: {error}") from None
 
 
-def _try(path: Path, arch: str, state: Mapping[str, torch.Tensor], outputs: int | None, shape: tuple[int, int]) -> None:
+def _try(path: Path, model: Mapping, state: Mapping[str, torch.Tensor], outputs: int | None, shape: tuple) -> None:
     """Raises InputError unless the network takes faces of its crop's size and answers each with a row of numbers."""
+    arch, crop = model["arch"], model["crop"]
     network = build(arch, outputs)
     network.load_state_dict(state)
     faces = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -71,7 +72,7 @@ def _try(path: Path, arch: str, state: Mapping[str, torch.Tensor], outputs: int 
         wanted, given = getattr(network, "pretrained_cfg", {}).get("input_size", (3, *shape))[1:], tuple(shape)
         if wanted == given or "does not take" not in str(error):
             raise InputError(f"{path}: {arch} {error}") from None
-        size = f"{arch} takes {wanted[0]} x {wanted[1]} pixels, its crop gives {given[0]} x {given[1]}"
+        size = f"{arch} takes {wanted[0]} x {wanted[1]} pixels, crop {crop} gives {given[0]} x {given[1]}"
         raise InputError(f"{path}: {size}; give the model a crop of that size") from None
     if outputs is not None and found.shape[1] != outputs:
         raise InputError(f"{path}: {arch} answers with {found.shape[1]} numbers, its head has {outputs}")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 
-LAUNCHER = "python -S -m cloakbench.warm "  # how rules start a job; what follows is its script and its options
+LAUNCHER = "$CLOAKBENCH_PYTHON -S -m cloakbench.warm "  # how rules start a job; then come its script and its options
 CPU_SECONDS = re.compile(r"([\d.]+) s of CPU")
 
 
@@ -70,7 +70,7 @@ def cpu_of_children() -> float:
 
 def jobs(printed: str) -> list[list[str]]:
     """The words of each job's command in the order in which Snakemake started them."""
-    lines = (line.strip() for line in printed.splitlines())
+    lines = (line.strip() for line in re.sub(r"\\\n\s*", "", printed).splitlines())
     commands = (line.partition(LAUNCHER)[2] for line in lines if LAUNCHER in line)
     return [[os.path.expandvars(word) for word in shlex.split(command)] for command in commands]
 
