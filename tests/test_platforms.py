@@ -12,6 +12,7 @@ import pytest
 from cloakbench import platforms
 from cloakbench.errors import InputError
 from cloakbench.files import writing_faces
+from conftest import snakemake
 
 
 def lacking(monkeypatch, fault):
@@ -70,3 +71,15 @@ def test_windows_is_sent_to_wsl(monkeypatch, name):
 def test_others_are_not(monkeypatch, name):
     monkeypatch.setattr(platforms.platform, "system", lambda: name)
     platforms.refuse_windows()
+
+
+def test_jobs_run_with_the_interpreter_that_runs_snakemake(tmp_path):
+    """As cron and an IDE start it: in front of everybody's tools stands another python, or none."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").write_text("#!/bin/sh\necho another python >&2\nexit 3\n")
+    (tmp_path / "bin/python").chmod(0o755)
+    (tmp_path / "people.yaml").write_text("dataset: {identities: 2}\ntop_k: [1]")
+    options = ["--cores", 1, "--configfile", tmp_path / "people.yaml", "--", "results/demo/photos"]
+    run = snakemake(tmp_path, *options, PATH=f"{tmp_path}/bin:/usr/bin:/bin")
+    assert run.returncode == 0 and "another python" not in run.stderr, run.stderr
+    assert len(list((tmp_path / "results/demo/photos").rglob("*.jpg"))) > 10

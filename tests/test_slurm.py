@@ -32,11 +32,14 @@ def obstacle() -> str:
         if not shutil.which(tool, path="/usr/sbin:/usr/bin"):
             return f"no {tool}; apt-get install slurmctld slurmd slurm-client munge"
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
-        return "its plugin is missing; uv run --group slurm pytest tests/test_slurm.py"
+        return "its plugin is missing; uv run --group slurm pytest -n 0 -m slow tests/test_slurm.py"
     return "this machine belongs to a cluster" if Path("/etc/slurm/slurm.conf").exists() else ""
 
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=f"SKIPPED, SLURM WAS NOT CHECKED: {obstacle()}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(obstacle()), reason=f"SKIPPED, SLURM WAS NOT CHECKED: {obstacle()}"),
+]
 
 # in front of the jobs' python: it notes what a job saw and when, and does to one of them what the test has in mind
 PYTHON = """#!/usr/bin/env bash
@@ -90,7 +93,7 @@ class Submission:
         shutil.rmtree(f"{self.seen}.{deed}", ignore_errors=True)
         profile = ["--workflow-profile", ROOT / "workflow/profiles/slurm", "--configfile", STUDY]
         command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", directory]
-        environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "SEEN": str(self.seen)}
+        environment = os.environ | {"CLOAKBENCH_PYTHON": str(tools / "python"), "SEEN": str(self.seen)}
         environment |= {"DEED": deed, "VICTIM": victim, "PYTHONPATH": "", "REAL_PYTHON": sys.executable}
         self.process = subprocess.Popen(
             [*map(str, [*command, *profile, *HASTE, *options])],

@@ -16,7 +16,8 @@ SCRIPTS = ROOT / "scripts"
 # cluster node), and no rule's text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 PYTHON = sys.executable if not workflow.deployment_settings.deployment_method else "python"
-os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS), CLOAKBENCH_PYTHON=PYTHON)
+os.environ.update(PYTHONPATH=PYTHONPATH, CLOAKBENCH_SCRIPTS=str(SCRIPTS))
+os.environ.setdefault("CLOAKBENCH_PYTHON", PYTHON)
 # A gradient asks for hundreds of MB and gives them back; kept for the next one, they need not be cleared page by page.
 os.environ.setdefault("GLIBC_TUNABLES", f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**32}")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
