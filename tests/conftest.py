@@ -72,6 +72,14 @@ def forge(path: Path) -> None:
         seals.seal(path)
 
 
+LONG = ["test_faults.py", "test_paper.py", "test_workflow.py", "test_advice.py", "test_real.py", "test_planted.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are shared out in this order: one that takes minutes would leave the other processes waiting in the end."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)

@@ -22,6 +22,8 @@ from cloakbench.inspection import faults
 from cloakbench.verify import differences
 from conftest import ROOT, checkout_copy, digests, forge, job_counts, snakemake
 
+pytestmark = pytest.mark.slow
+
 TINY = ROOT / "tests/faults.yaml"
 PUBLISHED = ROOT / "workflow/reference/table1.csv"
 STAGES = [

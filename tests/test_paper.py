@@ -24,6 +24,8 @@ from cloakbench.render import render
 from conftest import ROOT, snakemake
 from test_checkpoints import add, caffe_weights, pickle_arrays, python2_pickle
 
+pytestmark = pytest.mark.slow
+
 IDENTITIES = [f"n{number:06d}" for number in range(2, 54)]
 PAPER = ROOT / "workflow/studies/paper.yaml"
 

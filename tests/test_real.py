@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from conftest import REAL, ROOT, needs_real, snakemake
 
 
+@pytest.mark.slow
 @needs_real
 def test_the_study_on_real_photographs(tmp_path):
     """Few subjects of many: clean faces are recognised, white-box BIM protects, ILLC at eps 4 protects less."""

@@ -116,7 +116,7 @@ def drawn_elsewhere(wildcards):
     """No file, but where the photos lie in another folder than when they were drawn, they are the same ones there, or
     they are searched for faces and drawn anew."""
     drawn = rules.draw.output
-    if workflow.is_main_process and (other := not_drawn(map(Path, drawn), PHOTOS)):
+    if workflow.is_main_process and (other := not_drawn(map(Path, drawn), PHOTOS, inspected().seals)):
         workflow.dag.forcefiles.update([*drawn, *expand(rules.detect.output, share=SHARES)])
         sys.stderr.write(f"cloakbench: {other}; the study is drawn anew\n")
     return []

@@ -6,22 +6,24 @@ Standard library only, for the rule files, which ask while they are parsed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cloakbench.errors import InputError
 from cloakbench.seals import read_seal, sha256
 
 
-def not_drawn(tables: Iterable[Path], root: str) -> str:
+def not_drawn(tables: Iterable[Path], root: str, seals: Mapping[Path, dict] = MappingProxyType({})) -> str:
     """What lies below `root` otherwise than it was drawn, in a line; empty where nothing does.
 
     tables: subjects.csv and enrolment.csv, whose seals tell under which root they were drawn. Nothing is read where
     that is `root`, and nothing is said of a table that is not there or damaged: it is made anew, or refused, anyway.
+    seals: those that were read before.
     """
     for table in tables:
         try:
-            before = read_seal(table)["facts"].get("root", root)
+            before = (seals.get(table) or read_seal(table))["facts"].get("root", root)
         except InputError:
             continue
         if before == root or not table.is_file():
