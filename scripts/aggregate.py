@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.cells import read_baseline, read_cells
-    from cloakbench.files import write_text
-    from cloakbench.psr import protection
+    from cloakbench.files.writing import write_text
+    from cloakbench.measures.cells import read_baseline, read_cells
+    from cloakbench.statistics.psr import protection
 
     ranks = read_cells(options.ranks, options.matrix)
     baseline = read_baseline(options.baseline, options.matrix["target"])

@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.files import open_faces, write_text
-    from cloakbench.gate import clean_answers
-    from cloakbench.models import load_recogniser
-    from cloakbench.sample import attacked, read_photos
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.writing import write_text
+    from cloakbench.jobs import devices
+    from cloakbench.measures.gate import clean_answers
+    from cloakbench.photos.sample import attacked, read_photos
+    from cloakbench.recognisers.recogniser import load_recogniser
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)

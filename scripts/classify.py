@@ -3,16 +3,17 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.cells import columns
-    from cloakbench.classify import classify
-    from cloakbench.files import read_table, write_text
-    from cloakbench.models import load_recogniser
-    from cloakbench.sample import identities_of, read_photos
+    from cloakbench.files.reading import read_table
+    from cloakbench.files.writing import write_text
+    from cloakbench.jobs import devices
+    from cloakbench.measures.cells import columns
+    from cloakbench.measures.classify import classify
+    from cloakbench.photos.sample import identities_of, read_photos
+    from cloakbench.recognisers.recogniser import load_recogniser
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import tables
-    from cloakbench.cells import read_psr
-    from cloakbench.claims import CLAIMS, evaluate
-    from cloakbench.comparison import compare, read_published
-    from cloakbench.comparison_page import comparison_markdown
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
+    from cloakbench.measures.cells import read_psr
+    from cloakbench.paper.claims import CLAIMS, evaluate
+    from cloakbench.paper.comparison import compare, read_published
+    from cloakbench.paper.page import comparison_markdown
+    from cloakbench.report import tables
 
     psr, published = read_psr(options.psr), read_published(options.published)
     comparison = compare(psr, published)

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.convert import convert
-    from cloakbench.crops import shape
-    from cloakbench.datasets import LOADERS, read_classes
+    from cloakbench.photos.crops import shape
+    from cloakbench.photos.datasets import LOADERS
+    from cloakbench.recognisers.convert import convert
+    from cloakbench.study.classes import read_classes
 
     classes = ()
     if options.classes:

@@ -3,21 +3,24 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import attacks, craft, devices, seals
-    from cloakbench.files import open_faces, writing_faces
-    from cloakbench.models import load_recogniser
-    from cloakbench.sample import attacked, read_photos
+    from cloakbench.attacks import craft, iterative
+    from cloakbench.files import seals
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.writing import writing_faces
+    from cloakbench.jobs import devices
+    from cloakbench.photos.sample import attacked, read_photos
+    from cloakbench.recognisers.recogniser import load_recogniser
 
     device = devices.use(options.device, options.threads, options.precision)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
     seals.note(gradients=craft.gradients_in(recogniser))
     labels = recogniser.labels(attacked(read_photos(options.subjects), options.part)["identity"])
     faces, start = open_faces(options.faces), open_faces(options.start)
-    attack = attacks.attack(**options.attack)
+    attack = iterative.attack(**options.attack)
     if options.walk_from is None:
         steps = craft.own_steps(attack, options.eps)
     else:

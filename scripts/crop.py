@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.crops import shape
-    from cloakbench.files import writing_faces
-    from cloakbench.sample import attacked, cut_faces, read_photos
+    from cloakbench.files.writing import writing_faces
+    from cloakbench.photos.crops import shape
+    from cloakbench.photos.sample import attacked, cut_faces, read_photos
 
     photos = read_photos(options.photos)
     photos = attacked(photos, options.part) if "subject" in photos else photos

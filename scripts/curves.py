@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.cells import read_psr
-    from cloakbench.plots import curves, save
+    from cloakbench.measures.cells import read_psr
+    from cloakbench.report.figures import curves, save
 
     figure = curves(read_psr(options.psr), options.source, options.storage, options.about)
     save(figure, options.output, options.output_pdf)

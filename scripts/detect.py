@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from cloakbench import command
-from cloakbench.wanted import draw_options, wanted
+from cloakbench.jobs import command
+from cloakbench.photos.wanted import draw_options, wanted
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.draw import detect
-    from cloakbench.faces import known_faces
-    from cloakbench.sample import write_photos
+    from cloakbench.jobs import devices
+    from cloakbench.photos.draw import detect
+    from cloakbench.photos.faces import known_faces
+    from cloakbench.photos.sample import write_photos
 
     faces = known_faces(options.faces, devices.use(options.device, options.threads))
     share, shares = options.share

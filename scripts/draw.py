@@ -3,17 +3,18 @@
 import sys
 from pathlib import Path
 
-from cloakbench import command
 from cloakbench.errors import InputError
-from cloakbench.wanted import draw_options, wanted
+from cloakbench.jobs import command
+from cloakbench.photos.wanted import draw_options, wanted
 
 
 def main(options):
-    from cloakbench import devices, seals
-    from cloakbench.draw import TooFew, draw
-    from cloakbench.faces import known_faces
-    from cloakbench.passed_over import write_passed_over
-    from cloakbench.sample import write_photos
+    from cloakbench.files import seals
+    from cloakbench.jobs import devices
+    from cloakbench.photos.draw import TooFew, draw
+    from cloakbench.photos.faces import known_faces
+    from cloakbench.photos.passed_over import write_passed_over
+    from cloakbench.photos.sample import write_photos
 
     faces = known_faces(options.faces, devices.use(options.device, options.threads))
     options.passed_over.unlink(missing_ok=True)

@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.enrol import templates
-    from cloakbench.files import open_faces
-    from cloakbench.models import load_recogniser, save_tensors
-    from cloakbench.sample import read_photos
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.tensors import save_tensors
+    from cloakbench.jobs import devices
+    from cloakbench.photos.sample import read_photos
+    from cloakbench.recognisers.enrol import templates
+    from cloakbench.recognisers.recogniser import load_recogniser
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, None, device)

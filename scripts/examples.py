@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.plots import examples, save
+    from cloakbench.report.figures import examples, save
 
     save(examples(options.rows, options.about), options.output)
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.download import fetch
+    from cloakbench.files.download import fetch
 
     kind = "md5" if len(options.digest) == 32 else "sha256"
     fetch(options.url, options.output, **{kind: options.digest})

@@ -4,17 +4,18 @@ tells people better apart with red and blue exchanged."""
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.attacks import attack
-    from cloakbench.craft import estimate
-    from cloakbench.files import open_faces, write_text
-    from cloakbench.gate import check, doubt, measured
-    from cloakbench.models import load_recogniser
-    from cloakbench.sample import attacked, read_photos
+    from cloakbench.attacks.craft import estimate
+    from cloakbench.attacks.iterative import attack
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.writing import write_text
+    from cloakbench.jobs import devices
+    from cloakbench.measures.gate import check, doubt, measured
+    from cloakbench.photos.sample import attacked, read_photos
+    from cloakbench.recognisers.recogniser import load_recogniser
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)

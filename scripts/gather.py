@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.cells import gather
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
+    from cloakbench.measures.cells import gather
 
     write_text(options.output, gather(options.parts).to_csv(index=False))
 

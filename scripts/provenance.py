@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.files import write_text
-    from cloakbench.provenance import provenance
+    from cloakbench.files.writing import write_text
+    from cloakbench.report.provenance import provenance
 
     facts = provenance(options.study, options.tables, options.config, options.about, options.code)
     for line in facts["mixed"]:

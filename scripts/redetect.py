@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
-    from cloakbench.detectors import Detector
-    from cloakbench.files import read_table, write_text
-    from cloakbench.redetect import redetect
+    from cloakbench.files.reading import read_table
+    from cloakbench.files.writing import write_text
+    from cloakbench.jobs import devices
+    from cloakbench.photos.detectors import Detector
+    from cloakbench.publishing.redetect import redetect
 
     detector = Detector(devices.use(options.device, options.threads))
     rows = redetect(read_table(options.manifest), options.stored, detector, options.batch)

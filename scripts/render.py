@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.photos import render_photos
+    from cloakbench.synthetic.photos import render_photos
 
     render_photos(options.output, options.identities, options.photos, options.seed, options.threads)
 

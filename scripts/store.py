@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.files import open_faces, write_text, writing
-    from cloakbench.sample import attacked, read_photos
-    from cloakbench.store import store
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.writing import write_text, writing
+    from cloakbench.photos.sample import attacked, read_photos
+    from cloakbench.publishing.store import store
 
     subjects = attacked(read_photos(options.subjects), options.part)
     with writing(options.output) as directory:

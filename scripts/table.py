@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import tables
-    from cloakbench.cells import read_psr
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
+    from cloakbench.measures.cells import read_psr
+    from cloakbench.report import tables
 
     psr = read_psr(options.psr)
     table = tables.table1(psr)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
@@ -11,12 +11,12 @@ def main(options):
 
     import numpy as np
 
-    from cloakbench import devices
-    from cloakbench.architectures import build
-    from cloakbench.files import open_faces
-    from cloakbench.models import save_tensors
-    from cloakbench.sample import read_photos
-    from cloakbench.training import seeded, train
+    from cloakbench.files.reading import open_faces
+    from cloakbench.files.tensors import save_tensors
+    from cloakbench.jobs import devices
+    from cloakbench.photos.sample import read_photos
+    from cloakbench.recognisers.architectures import build
+    from cloakbench.synthetic.training import seeded, train
 
     classes, labels = np.unique(read_photos(options.photos)["identity"], return_inverse=True)
     model, seed, device = options.model, options.seed, devices.use(options.device, options.threads)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from cloakbench import seals
-from cloakbench.models import Recogniser
+from cloakbench.files import seals
+from cloakbench.recognisers.recogniser import Recogniser
 from cloakbench.study import config as study_config
 
 ROOT = Path(__file__).resolve().parents[1]

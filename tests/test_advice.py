@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from cloakbench.inspection import faults, inspect
-from cloakbench.seals import read_seal, seal_of
-from cloakbench.verify import differences
+from cloakbench.files.inspection import faults, inspect
+from cloakbench.files.seals import read_seal, seal_of
+from cloakbench.report.verify import differences
 from conftest import ROOT, forge, job_counts
-from test_faults import PUBLISHED, last_line, results, run, study, undisturbed  # noqa: F401
 from test_faults import TINY as TINY_YAML
+from test_faults import last_line, results, run, study, undisturbed  # noqa: F401
 
 TINY = Path("results/tiny")
 # a file of every kind that a study makes, in two halves: none is made from another of its half
@@ -99,7 +99,7 @@ def test_the_advice_for_a_damaged_file_gives_the_same_study(study, undisturbed, 
     process = run(study)
     assert process.returncode == 0, process.stderr
     assert results(study) == results(undisturbed)
-    assert list(differences(study / TINY, PUBLISHED)) == []
+    assert list(differences(study / TINY)) == []
 
 
 def test_a_seal_that_is_gone_is_missed_where_something_was_made_from_its_file(study):  # noqa: F811
@@ -159,7 +159,7 @@ def test_what_other_programs_leave_among_the_results_stops_nothing(study, undist
     (study / TINY / "psr (conflicted copy).csv").write_text("another")
     process = run(study, "-n")
     assert process.returncode == 0 and job_counts(process.stdout) == {}, process.stderr
-    assert list(differences(study / TINY, PUBLISHED)) == []
+    assert list(differences(study / TINY)) == []
 
 
 @pytest.mark.parametrize("name", ["README.txt", "00000_00 (conflicted copy).jpg"])
@@ -189,7 +189,7 @@ def test_what_vanishes_while_it_is_looked_at_was_not_there(study, monkeypatch): 
         remove(path) if path.name in ("psr.csv", "jpeg75") else None
         return read_seal(path)
 
-    monkeypatch.setattr("cloakbench.inspection.read_seal", vanishing)
+    monkeypatch.setattr("cloakbench.files.inspection.read_seal", vanishing)
     found = inspect(study / TINY)
     assert found.faults == [] and study / TINY / "table1.csv" in found.seals
 
@@ -205,7 +205,7 @@ def test_nothing_is_inspected_beside_another_snakemake(study):  # noqa: F811
 def test_pictures_cost_the_start_next_to_nothing(tmp_path):
     """Their names are looked at, and neither their times nor their content: 2,000 in a fiftieth of the second that
     100,000 may cost, ten times which no machine that tests run on needs."""
-    from cloakbench.files import writing
+    from cloakbench.files.writing import writing
 
     with writing(tmp_path / "results/stored") as folder:
         folder.mkdir(parents=True)
@@ -242,7 +242,7 @@ def test_a_study_of_an_earlier_version_says_in_one_line_that_it_is_made_again(st
     (line,) = [line for line in process.stderr.splitlines() if line.startswith("cloakbench: ")]
     assert line.endswith("; all that was made otherwise is made again") and len(line) < 300
     assert {"render", "craft", "provenance"} <= set(job_counts(process.stdout))
-    assert all(len(line) < 1000 and "Traceback" not in line for line in differences(study / TINY, PUBLISHED))
+    assert all(len(line) < 1000 and "Traceback" not in line for line in differences(study / TINY))
 
 
 def test_no_reason_and_no_command_is_a_page_long(study):  # noqa: F811

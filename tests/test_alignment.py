@@ -10,12 +10,12 @@ import torch
 import yaml
 from PIL import Image
 
-from cloakbench import alignment
-from cloakbench.alignment import TEMPLATES, positions, share_outside, similarity, template, warped
-from cloakbench.crops import cut, outside, shape
-from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.images import to_bytes
+from cloakbench.photos import alignment
+from cloakbench.photos.alignment import TEMPLATES, positions, share_outside, similarity, template, warped
+from cloakbench.photos.crops import cut, outside, shape
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.images import to_bytes
 from conftest import ROOT
 
 ARCFACE = np.array(TEMPLATES["arcface"].points)

@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from cloakbench import attacks, craft, devices
-from cloakbench.models import Recogniser, to_faces, to_tensor
+from cloakbench.attacks import craft, iterative
+from cloakbench.jobs import devices
+from cloakbench.recognisers.recogniser import Recogniser, to_faces, to_tensor
 from conftest import ROOT
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 ATTACKS = CONFIG["attacks"] | {
     f"{goal}-{step}": {"family": "iterative_sign", "goal": goal, "step_size": step}
-    for goal, step in itertools.product(attacks.GOALS, [1, 2, 3])
+    for goal, step in itertools.product(iterative.GOALS, [1, 2, 3])
 }
 
 
@@ -54,7 +55,7 @@ def slow_reference(model, faces, labels, eps, goal, alpha):
 
 def craft_through_path(model, faces, labels, entry, budgets, batch=4):
     """What the workflow does: walk the shared path from budget to budget, leave it for each budget's own steps."""
-    attack, device, state, previous, cells = attacks.attack(**entry), torch.device("cpu"), faces, 0, {}
+    attack, device, state, previous, cells = iterative.attack(**entry), torch.device("cpu"), faces, 0, {}
     for eps in budgets:
         path, cell = np.empty_like(faces), np.empty_like(faces)
         shared, own = craft.shared_steps(attack, eps, previous), craft.own_steps(attack, eps)
@@ -93,23 +94,23 @@ def test_crafted_faces_stay_within_the_budget(recogniser, faces, labels, name):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_iterates_are_whole_grey_levels(recogniser, faces, labels, name):
-    attack, clean = attacks.attack(**ATTACKS[name]), to_tensor(faces)
+    attack, clean = iterative.attack(**ATTACKS[name]), to_tensor(faces)
     aims = attack.aims(recogniser, clean, torch.tensor(labels))
-    x = attack.walk(recogniser, clean, clean, aims, eps=8, steps=range(attacks.iterations(8)))
+    x = attack.walk(recogniser, clean, clean, aims, eps=8, steps=range(iterative.iterations(8)))
     assert torch.equal(x, x.round()) and x.min() >= 0 and x.max() <= 255
     np.testing.assert_array_equal(to_tensor(to_faces(x)), x)
 
 
 def test_iterations_of_the_paper():
-    assert [attacks.iterations(eps) for eps in BUDGETS] == [5, 10, 20, 36, 68, 132]
-    assert [attacks.iterations(eps) for eps in (1, 2, 3, 5)] == [1, 2, 3, 6]
+    assert [iterative.iterations(eps) for eps in BUDGETS] == [5, 10, 20, 36, 68, 132]
+    assert [iterative.iterations(eps) for eps in (1, 2, 3, 5)] == [1, 2, 3, 6]
 
 
 @pytest.mark.parametrize("name", CONFIG["attacks"])
 def test_budgets_share_their_gradients(recogniser, faces, labels, name, monkeypatch):
     evaluations = []
-    gradient = attacks.input_gradient
-    monkeypatch.setattr(attacks, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
+    gradient = iterative.input_gradient
+    monkeypatch.setattr(iterative, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
     craft_through_path(recogniser, faces, labels, CONFIG["attacks"][name], BUDGETS, batch=len(faces))
     assert len(evaluations) == 147  # 271 when every budget starts anew
 
@@ -118,10 +119,10 @@ def test_budgets_share_their_gradients(recogniser, faces, labels, name, monkeypa
 @pytest.mark.parametrize("budgets", [BUDGETS, [8], [3, 7, 128]])
 def test_the_cost_is_known_beforehand(recogniser, faces, labels, name, budgets, monkeypatch):
     evaluations = []
-    gradient = attacks.input_gradient
-    monkeypatch.setattr(attacks, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
+    gradient = iterative.input_gradient
+    monkeypatch.setattr(iterative, "input_gradient", lambda *given: evaluations.append(1) or gradient(*given))
     craft_through_path(recogniser, faces, labels, ATTACKS[name], budgets, batch=len(faces))
-    assert craft.gradients(attacks.attack(**ATTACKS[name]), budgets) == len(evaluations)
+    assert craft.gradients(iterative.attack(**ATTACKS[name]), budgets) == len(evaluations)
 
 
 def test_lower_precision_crafts_nearly_the_same(recogniser, faces, labels):
@@ -143,7 +144,7 @@ def test_the_estimate_says_that_bf16_is_slower(recogniser, faces, monkeypatch, s
     coarse = Recogniser(copy.deepcopy(recogniser.network), [127.5] * 3, [128.0] * 3, torch.bfloat16)
     taken = {torch.float32: 3.3, torch.bfloat16: seconds}
     monkeypatch.setattr(craft, "seconds_a_gradient", lambda network, *_: taken[network.dtype])
-    bim = [attacks.attack(**CONFIG["attacks"]["bim"])]
+    bim = [iterative.attack(**CONFIG["attacks"]["bim"])]
     cost = craft.estimate(coarse, bim, [4], 6, faces, torch.device("cpu"), recogniser)
     assert cost.partition("of faces")[2] == said and cost.startswith("30 gradients, about ")
     assert "fp32" not in craft.estimate(recogniser, bim, [4], 6, faces, torch.device("cpu"), recogniser)
@@ -159,15 +160,15 @@ def test_a_gradient_is_timed_without_what_only_adds_to_it(recogniser, faces, mon
 
 def test_bim_costs_no_look_at_the_clean_face(labels):
     y = torch.tensor(labels)
-    assert torch.equal(attacks.attack(**CONFIG["attacks"]["bim"]).aims(None, None, y), y)
+    assert torch.equal(iterative.attack(**CONFIG["attacks"]["bim"]).aims(None, None, y), y)
 
 
 def test_one_face_does_not_change_another(recogniser, faces, labels):
     """Summing the loss over the batch leaves every face its own gradient; equal up to rounding, here exactly."""
     x = to_tensor(faces)
-    together = attacks.input_gradient(recogniser, x, torch.tensor(labels))
+    together = iterative.input_gradient(recogniser, x, torch.tensor(labels))
     for i in range(len(faces)):
-        alone = attacks.input_gradient(recogniser, x[i : i + 1], torch.tensor(labels[i : i + 1]))
+        alone = iterative.input_gradient(recogniser, x[i : i + 1], torch.tensor(labels[i : i + 1]))
         torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-4, atol=1e-7)
 
 
@@ -184,7 +185,7 @@ def test_bim_agrees_with_foolbox(recogniser, faces, labels, eps):
     foolbox = pytest.importorskip("foolbox")
     scaled = foolbox.PyTorchModel(_In01(recogniser).eval(), bounds=(0, 1), device="cpu")
     bim = foolbox.attacks.LinfBasicIterativeAttack(
-        abs_stepsize=1 / 255, steps=attacks.iterations(eps), random_start=False
+        abs_stepsize=1 / 255, steps=iterative.iterations(eps), random_start=False
     )
     x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
     theirs = bim.run(scaled, x, torch.tensor(labels), epsilon=eps / 255)
@@ -196,7 +197,7 @@ def test_illc_agrees_with_torchattacks(recogniser, faces, labels, eps):
     """torchattacks calls it targeted BIM; the target is the least likely class of the clean face."""
     torchattacks = pytest.importorskip("torchattacks")
     model = _In01(recogniser).eval()
-    illc = torchattacks.BIM(model, eps=eps / 255, alpha=1 / 255, steps=attacks.iterations(eps))
+    illc = torchattacks.BIM(model, eps=eps / 255, alpha=1 / 255, steps=iterative.iterations(eps))
     illc.set_mode_targeted_by_label(quiet=True)
     x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
     theirs = illc(x, model(x).argmin(dim=1))

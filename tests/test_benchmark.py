@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from cloakbench import craft, devices
+from cloakbench.attacks import craft
 from cloakbench.benchmarks import crafters, crafting, jobs, memory, opponents, overhead, page, sampling, startup
 from cloakbench.errors import InputError
+from cloakbench.jobs import devices
 from conftest import ROOT, job_counts, snakemake
 
 MODEL = {"arch": "timm/resnet10t", "size": 32, "faces": 3, "mean": 127.5, "std": 128}

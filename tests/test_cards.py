@@ -12,14 +12,14 @@ from collections import Counter
 import pytest
 import torch
 
-from cloakbench import devices
-from cloakbench.cards import visible_cards
 from cloakbench.errors import InputError
+from cloakbench.jobs import devices
+from cloakbench.jobs.cards import visible_cards
 from conftest import ROOT, checkout_copy, snakemake
 
 WARNED = """
 import torch
-from cloakbench import command, devices
+from cloakbench.jobs import command, devices
 
 def main(options):
     devices.use("cuda", 1)
@@ -33,7 +33,7 @@ command.run(main, command.parser("job"))
 JOB = """
 import sys
 from pathlib import Path
-from cloakbench.cards import claim
+from cloakbench.jobs.cards import claim
 print(claim(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cloakbench import architectures, checkpoints
-from cloakbench.checkpoints import read_checkpoint
 from cloakbench.errors import InputError
-from cloakbench.small import SMALL
+from cloakbench.recognisers import architectures, checkpoints
+from cloakbench.recognisers.checkpoints import read_checkpoint
+from cloakbench.synthetic.small import SMALL
 
 CLASSES = 7
 BLOCKS = {2: 3, 3: 4, 4: 6, 5: 3}  # conv2_x to conv5_x of the prototxt
@@ -620,7 +620,7 @@ def attacking_file(form: str, content: dict) -> bytes:
 @pytest.mark.parametrize(
     "name",
     ["builtins getattr", "numpy load", "numpy ndarray.tofile", "numpy.core.multiarray scalar", "torch load",
-     "cloakbench.checkpoints torch.load", "collections OrderedDict.__init__", "_codecs decode",
+     "cloakbench.recognisers.checkpoints torch.load", "collections OrderedDict.__init__", "_codecs decode",
      "subprocess Popen"],
 )  # fmt: skip
 def test_only_the_names_of_arrays_are_admitted(name, tmp_path):

@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from cloakbench.architectures import build
+from cloakbench.recognisers.architectures import build
 from cloakbench.study.code import CARRIERS, Library
 from conftest import ROOT
 
@@ -194,8 +194,11 @@ def test_a_job_runs_nothing_that_is_not_counted(tmp_path):
     run = subprocess.run(list(map(str, command)), env=os.environ | there, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stdout + run.stderr
     archs = {model["arch"] for model in yaml.safe_load((ROOT / "config.yaml").read_text())["models"].values()}
-    chosen = dict.fromkeys(("graphs.FORMS", "architectures.ARCHITECTURES", "small.SMALL"), archs)
-    chosen |= {"datasets.LOADERS": ["synthetic"], "store.FORMATS": ["jpeg"], "attacks.GOALS": ["untargeted"]}
+    chosen = dict.fromkeys(
+        ("recognisers.foreign.graphs.FORMS", "recognisers.architectures.ARCHITECTURES", "synthetic.small.SMALL"), archs
+    )
+    chosen |= {"photos.datasets.LOADERS": ["synthetic"], "publishing.store.FORMATS": ["jpeg"]}
+    chosen |= {"attacks.iterative.GOALS": ["untargeted"]}
     library, seen = Library(ROOT / "workflow/lib"), {}
     for line in (tmp_path / "seen").read_text().splitlines():
         script, file, name = line.split("\t")

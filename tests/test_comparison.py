@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cloakbench.cells import columns
-from cloakbench.claims import CLAIMS, EVALUATED, Claim, evaluate
-from cloakbench.comparison import (
+from cloakbench.errors import InputError
+from cloakbench.measures.cells import columns
+from cloakbench.paper.claims import CLAIMS, EVALUATED, Claim, evaluate
+from cloakbench.paper.comparison import (
     CELL,
     COMPARED,
     at_least,
@@ -20,13 +20,13 @@ from cloakbench.comparison import (
     ordered,
     read_published,
 )
-from cloakbench.comparison_page import comparison_markdown
-from cloakbench.errors import InputError
-from cloakbench.psr import protection
+from cloakbench.paper.page import comparison_markdown
+from cloakbench.statistics.psr import protection
 from cloakbench.study.grid import PAPER as GRID
 from cloakbench.study.keys import NAMES
+from conftest import ROOT
 
-TABLE = Path(__file__).parents[1] / "workflow" / "reference" / "table1.csv"
+TABLE = ROOT / "workflow/lib/cloakbench/paper/table1.csv"
 IMPOSSIBLE = ("senet50", "illc", 32, "facenet", 25)
 
 

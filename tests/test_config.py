@@ -9,15 +9,15 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from cloakbench.architectures import ARCHITECTURES, find
-from cloakbench.attacks import FAMILIES, GOALS
-from cloakbench.datasets import LOADERS
+from cloakbench.attacks.iterative import FAMILIES, GOALS
 from cloakbench.errors import InputError
-from cloakbench.graphs import FORMS
-from cloakbench.models import GALLERY_SCALE
-from cloakbench.small import SMALL
-from cloakbench.store import FORMATS, SUBSAMPLING
+from cloakbench.photos.datasets import LOADERS
+from cloakbench.publishing.store import FORMATS, SUBSAMPLING
+from cloakbench.recognisers.architectures import ARCHITECTURES, find
+from cloakbench.recognisers.foreign.graphs import FORMS
+from cloakbench.recognisers.recogniser import GALLERY_SCALE
 from cloakbench.study.config import check_keys
+from cloakbench.synthetic.small import SMALL
 from conftest import ROOT, TOY, complete, job_counts, snakemake
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

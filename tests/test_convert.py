@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cloakbench import architectures
-from cloakbench.convert import convert
 from cloakbench.errors import InputError
-from cloakbench.models import load_recogniser, load_tensors
+from cloakbench.files.tensors import load_tensors
+from cloakbench.recognisers import architectures
+from cloakbench.recognisers.convert import convert
+from cloakbench.recognisers.recogniser import load_recogniser
 from conftest import snakemake
 
 ARCH, CLASSES = "timm/test_resnet", ["a", "b", "c", "d"]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from cloakbench import convolutions
-from cloakbench.architectures import build
-from cloakbench.convolutions import Convolution, merged
-from cloakbench.models import Recogniser, folded
+from cloakbench.recognisers import convolutions
+from cloakbench.recognisers.architectures import build
+from cloakbench.recognisers.convolutions import Convolution, merged
+from cloakbench.recognisers.recogniser import Recogniser, folded
 
 pytestmark = pytest.mark.skipif(
     not convolutions.available("cpu", torch.float32),

@@ -11,11 +11,11 @@ from PIL import Image, ImageOps
 
 from cloakbench.__main__ import main
 from cloakbench.benchmarks.copies import ALTERED
-from cloakbench.copies import Copies, correlation, differing
-from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.looks import HASH, looks, packed, unpacked
-from cloakbench.render import SIDE, render
+from cloakbench.photos.copies import Copies, correlation, differing
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.looks import HASH, looks, packed, unpacked
+from cloakbench.synthetic.render import SIDE, render
 
 BOX = (66.0, 44.0, 174.0, 200.0)  # about where a rendered face is
 PEOPLE = range(6)

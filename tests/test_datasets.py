@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cloakbench.datasets import LOADERS, folder, lfw, read_classes, vggface2
 from cloakbench.errors import InputError
+from cloakbench.photos.datasets import LOADERS, folder, lfw, vggface2
+from cloakbench.study.classes import read_classes
 
 HEADER = "Class_ID, Name, Sample_Num, Flag, Gender"
 META = [

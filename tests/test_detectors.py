@@ -11,17 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
-from cloakbench.classify import classify
-from cloakbench.datasets import folder
-from cloakbench.detectors import BOX, COLUMNS, POINTS, Detection, Detector, choose, from_row, to_row
-from cloakbench.draw import draw
 from cloakbench.errors import InputError
-from cloakbench.faces import Faces
-from cloakbench.redetect import redetect
-from cloakbench.render import render
-from cloakbench.sample import attacked, cut_faces, read_photos, write_photos
-from cloakbench.store import store
-from cloakbench.wanted import Wanted
+from cloakbench.measures.classify import classify
+from cloakbench.photos.datasets import folder
+from cloakbench.photos.detectors import BOX, COLUMNS, POINTS, Detection, Detector, choose, from_row, to_row
+from cloakbench.photos.draw import draw
+from cloakbench.photos.faces import Faces
+from cloakbench.photos.sample import attacked, cut_faces, read_photos, write_photos
+from cloakbench.photos.wanted import Wanted
+from cloakbench.publishing.redetect import redetect
+from cloakbench.publishing.store import store
+from cloakbench.synthetic.render import render
 
 FIVE = ((40.25, 50.5), (70.0, 51.0), (55.0, 70.0), (42.0, 90.0), (69.0, 91.0))
 FACE = Detection(20.5, 10.0, 90.0, 110.0, 0.99, FIVE)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from cloakbench import download
-from cloakbench.architectures import build
-from cloakbench.download import fetch
 from cloakbench.errors import InputError
+from cloakbench.files import download
+from cloakbench.files.download import fetch
+from cloakbench.recognisers.architectures import build
 from conftest import ROOT, checkout_copy, job_counts, snakemake
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
@@ -271,7 +271,7 @@ def convert(directory: Path, *arguments: object, root: Path = ROOT):
 def test_no_edit_fetches_a_file_that_is_there_again(fetched, tmp_path):
     """Its digest is in its name: Snakemake deletes what it makes again, and offline that would be the end."""
     root = checkout_copy(tmp_path / "checkout")
-    for module in ("command", "errors", "download", "seals"):
+    for module in ("jobs/command", "errors", "files/download", "files/seals"):
         with (root / f"workflow/lib/cloakbench/{module}.py").open("a") as file:
             file.write("\n\nLIMIT = 1\n")
     script = root / "scripts/fetch.py"

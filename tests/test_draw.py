@@ -15,22 +15,22 @@ import torch
 import yaml
 from PIL import Image
 
-from cloakbench.copies import Copies
-from cloakbench.datasets import folder
-from cloakbench.detectors import BOX, Detection, Detector, to_row
-from cloakbench.draw import TooFew, detect, draw, expected
-from cloakbench.drawn import not_drawn
 from cloakbench.errors import InputError
-from cloakbench.face_store import FaceStore
-from cloakbench.faces import Faces
-from cloakbench.images import read_photo
-from cloakbench.looks import looks
-from cloakbench.passed_over import kind, told, write_passed_over
-from cloakbench.render import render
-from cloakbench.sample import attacked, enrolment_frame, read_photos, subjects_frame, write_photos
-from cloakbench.seals import made_with, note, sha256
+from cloakbench.files.seals import made_with, note, sha256
+from cloakbench.photos.copies import Copies
+from cloakbench.photos.datasets import folder
+from cloakbench.photos.detectors import BOX, Detection, Detector, to_row
+from cloakbench.photos.draw import TooFew, detect, draw, expected
+from cloakbench.photos.drawn import not_drawn
+from cloakbench.photos.face_store import FaceStore
+from cloakbench.photos.faces import Faces
+from cloakbench.photos.images import read_photo
+from cloakbench.photos.looks import looks
+from cloakbench.photos.passed_over import kind, told, write_passed_over
+from cloakbench.photos.sample import attacked, enrolment_frame, read_photos, subjects_frame, write_photos
+from cloakbench.photos.wanted import Wanted
 from cloakbench.study.grid import MOST_SHARES, shares
-from cloakbench.wanted import Wanted
+from cloakbench.synthetic.render import render
 from conftest import job_counts, snakemake
 
 
@@ -279,7 +279,7 @@ def test_photographs_that_have_moved_are_the_same(people, tables, tmp_path, monk
 
 
 def test_nothing_is_read_where_nothing_has_moved(people, tables, tmp_path, monkeypatch):
-    monkeypatch.setattr("cloakbench.drawn.sha256", lambda path: pytest.fail("a photo is read"))
+    monkeypatch.setattr("cloakbench.photos.drawn.sha256", lambda path: pytest.fail("a photo is read"))
     assert not_drawn(tables, str(people)) == ""
     assert not_drawn([tmp_path / "none.csv"], "elsewhere") == ""
     Path(tables[0].with_name(".subjects.csv.seal")).write_text("damaged")

@@ -13,15 +13,17 @@ import pytest
 import torch
 from PIL import Image
 
-from cloakbench import devices, faces, seals
-from cloakbench.datasets import folder
-from cloakbench.detectors import Detection
-from cloakbench.draw import detect
 from cloakbench.errors import InputError
-from cloakbench.face_store import FaceStore
-from cloakbench.faces import Faces, known_faces
+from cloakbench.files import seals
+from cloakbench.jobs import devices
+from cloakbench.photos import faces
+from cloakbench.photos.datasets import folder
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.draw import detect
+from cloakbench.photos.face_store import FaceStore
+from cloakbench.photos.faces import Faces, known_faces
+from cloakbench.photos.wanted import Wanted
 from cloakbench.study.code import Library
-from cloakbench.wanted import Wanted
 
 ABOUT = {"detector": "a"}
 CPU = torch.device("cpu")
@@ -250,16 +252,16 @@ def test_what_decides_the_numbers_decides_the_store(key, monkeypatch):
 
 
 EDITS = {
-    ("images.py", "Image.alpha_composite(", "Image.blend("): True,
-    ("detectors.py", "- 2 * (across**2", "- 3 * (across**2"): True,
-    ("detectors.py", "LEAST = 20", "LEAST = 30"): True,
-    ("looks.py", "MARGIN = 0.3", "MARGIN = 0.2"): True,
-    ("detectors.py", "How likely it is that", "Whether"): False,
-    ("images.py", "photo.load()", "photo.load()  # now"): False,
-    ("crops.py", "short_side / min(", "short_side / max("): False,
-    ("copies.py", "ALIKE = 32", "ALIKE = 31"): False,
-    ("draw.py", "attacked = 0", "attacked = -1"): False,
-    ("face_store.py", "indent=0", "indent=1"): False,
+    ("photos/images.py", "Image.alpha_composite(", "Image.blend("): True,
+    ("photos/detectors.py", "- 2 * (across**2", "- 3 * (across**2"): True,
+    ("photos/detectors.py", "LEAST = 20", "LEAST = 30"): True,
+    ("photos/looks.py", "MARGIN = 0.3", "MARGIN = 0.2"): True,
+    ("photos/detectors.py", "How likely it is that", "Whether"): False,
+    ("photos/images.py", "photo.load()", "photo.load()  # now"): False,
+    ("photos/crops.py", "short_side / min(", "short_side / max("): False,
+    ("photos/copies.py", "ALIKE = 32", "ALIKE = 31"): False,
+    ("photos/draw.py", "attacked = 0", "attacked = -1"): False,
+    ("photos/face_store.py", "indent=0", "indent=1"): False,
 }
 
 

@@ -8,20 +8,20 @@ import sys
 
 import pytest
 
-from cloakbench.endings import last_lines
 from cloakbench.errors import InputError
-from cloakbench.files import writing
+from cloakbench.files.writing import writing
+from cloakbench.jobs.endings import last_lines
 from conftest import ROOT
 
 SNAKEFILE = """
 rule work:
     output: "out"
     log: "logs/work.log"
-    shell: "python -S -m cloakbench.warm work.py --log {log:q} && touch out"
+    shell: "python -S -m cloakbench.jobs.warm work.py --log {log:q} && touch out"
 """
 SCRIPT = """
 import os, signal, sys
-from cloakbench import command
+from cloakbench.jobs import command
 from cloakbench.errors import InputError
 
 def main(options):
@@ -93,7 +93,7 @@ def test_last_lines_of_an_awkward_log(tmp_path):
 
 DYING_PARENT = """
 import os, sys
-if "cloakbench.parent" in sys.orig_argv:
+if "cloakbench.jobs.parent" in sys.orig_argv:
     os._exit(1)
 """
 
@@ -114,7 +114,7 @@ def test_a_log_says_why_its_job_was_started_plainly(work, tmp_path):
 
 HUNGRY = """
 import resource
-from cloakbench import command
+from cloakbench.jobs import command
 
 def main(options):
     with open("/proc/self/statm") as memory:

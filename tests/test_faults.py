@@ -17,15 +17,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cloakbench.architectures import build
-from cloakbench.inspection import faults
-from cloakbench.verify import differences
+from cloakbench.files.inspection import faults
+from cloakbench.recognisers.architectures import build
+from cloakbench.report.verify import differences
 from conftest import ROOT, checkout_copy, digests, forge, job_counts, snakemake
 
 pytestmark = pytest.mark.slow
 
 TINY = ROOT / "tests/faults.yaml"
-PUBLISHED = ROOT / "workflow/reference/table1.csv"
 STAGES = [
     *("render", "detect", "draw", "crop", "train", "convert", "enrol", "gate", "baseline", "path", "craft"),
     *("store", "redetect", "classify", "aggregate", "table", "provenance", "curves", "examples"),
@@ -58,7 +57,7 @@ def undisturbed(tmp_path_factory) -> Path:
     give_weights(directory / "given.safetensors")
     process = run(directory)
     assert process.returncode == 0, process.stdout + process.stderr
-    assert list(differences(directory / "results/tiny", PUBLISHED)) == []
+    assert list(differences(directory / "results/tiny")) == []
     return directory
 
 
@@ -110,7 +109,7 @@ def start(directory: Path, root: Path, *arguments: str) -> subprocess.Popen:
 
 def test_kill_minus_nine_of_a_job_and_of_snakemake_in_every_stage(undisturbed, tmp_path):
     root, directory = checkout_copy(tmp_path / "project"), tmp_path / "study"
-    with (root / "workflow/lib/cloakbench/seals.py").open("a") as file:
+    with (root / "workflow/lib/cloakbench/files/seals.py").open("a") as file:
         file.write(KILLER)
     (directory / "killed").mkdir(parents=True)
     give_weights(directory / "given.safetensors")
@@ -128,7 +127,7 @@ def test_kill_minus_nine_of_a_job_and_of_snakemake_in_every_stage(undisturbed, t
     killed = {mark.name for mark in (directory / "killed").iterdir()}
     assert killed == {f"{stage} {victim}" for stage in STAGES for victim in ("job", "snakemake")}
     assert results(directory) == results(undisturbed)
-    assert list(differences(directory / "results/tiny", PUBLISHED)) == []
+    assert list(differences(directory / "results/tiny")) == []
     assert not list((directory / "results").rglob("*.part"))
 
 
@@ -279,7 +278,7 @@ def test_no_table_mixes_settings(study, undisturbed):
     assert job_counts(run(study, "-n").stdout) == {}
     (study / "more.yaml").write_text("storages: {jpeg75: {quality: 5}}\nmatrix: {eps: [2, 5, 7]}")
     assert run(study, study / "more.yaml").returncode == 0
-    assert list(differences(study / "results/tiny", PUBLISHED)) == []
+    assert list(differences(study / "results/tiny")) == []
     pictures = [Image.open(path) for path in (study / "results/tiny/stored").rglob("*.jpg")]
     assert len({str(picture.quantization) for picture in pictures}) == 1 and len(pictures) == 8
     shutil.rmtree(study / ".snakemake")
@@ -357,7 +356,7 @@ def test_of_two_snakemakes_at_once_one_runs(study, undisturbed):
     assert second.returncode != 0 and "Directory cannot be locked" in second.stderr
     assert first.wait(timeout=300) == 0, (study / "output.txt").read_text()
     assert results(study) == results(undisturbed)
-    assert list(differences(study / "results/tiny", PUBLISHED)) == []
+    assert list(differences(study / "results/tiny")) == []
 
 
 # ------------------------------------------------------------------------------------------------ full, read-only
@@ -413,7 +412,7 @@ def test_a_read_only_results_folder_stops_with_its_name(small_disk, undisturbed)
 
 
 def lines(study: Path) -> list[str]:
-    return [line.replace(f"{study}/results/tiny/", "") for line in differences(study / "results/tiny", PUBLISHED)]
+    return [line.replace(f"{study}/results/tiny/", "") for line in differences(study / "results/tiny")]
 
 
 def edit(path: Path, old: str, new: str) -> None:

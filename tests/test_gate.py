@@ -16,18 +16,19 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from cloakbench import devices
-from cloakbench.architectures import build, outputs_of
-from cloakbench.crops import cut
-from cloakbench.detectors import Detection
-from cloakbench.enrol import templates
 from cloakbench.errors import InputError
-from cloakbench.files import writing_faces
-from cloakbench.gate import check, clean_answers, clean_top1, doubt, enrolled_leads, rgb_over_bgr
-from cloakbench.images import read_photo
-from cloakbench.models import Recogniser, load_recogniser, load_tensors, save_tensors, to_tensor
-from cloakbench.sample import write_photos
-from cloakbench.seals import read_seal, seal
+from cloakbench.files.seals import read_seal, seal
+from cloakbench.files.tensors import load_tensors, save_tensors
+from cloakbench.files.writing import writing_faces
+from cloakbench.jobs import devices
+from cloakbench.measures.gate import check, clean_answers, clean_top1, doubt, enrolled_leads, rgb_over_bgr
+from cloakbench.photos.crops import cut
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.images import read_photo
+from cloakbench.photos.sample import write_photos
+from cloakbench.recognisers.architectures import build, outputs_of
+from cloakbench.recognisers.enrol import templates
+from cloakbench.recognisers.recogniser import Recogniser, load_recogniser, to_tensor
 from conftest import REAL, ROOT, needs_real
 
 CPU = torch.device("cpu")

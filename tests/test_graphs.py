@@ -17,12 +17,13 @@ import pytest
 import torch
 from torch import nn
 
-from cloakbench import graphs, onnx_graph, packed
-from cloakbench.convert import convert
 from cloakbench.errors import InputError
-from cloakbench.models import load_recogniser, load_tensors, to_tensor
-from cloakbench.operations import ADMITTED, admit
-from cloakbench.seals import sha256
+from cloakbench.files.seals import sha256
+from cloakbench.files.tensors import load_tensors
+from cloakbench.recognisers.convert import convert
+from cloakbench.recognisers.foreign import graphs, onnx_graph, packed
+from cloakbench.recognisers.foreign.operations import ADMITTED, admit
+from cloakbench.recognisers.recogniser import load_recogniser, to_tensor
 from conftest import snakemake
 
 onnx = pytest.importorskip("onnx", reason="SKIPPED, NOTHING WAS CHECKED: uv sync --group onnx")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloakbench import images
-from cloakbench.crops import cut
-from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.images import read_photo, to_bytes
-from cloakbench.store import SUBSAMPLING, encode
+from cloakbench.photos import images
+from cloakbench.photos.crops import cut
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.images import read_photo, to_bytes
+from cloakbench.publishing.store import SUBSAMPLING, encode
 
 
 def found(*box: float) -> Detection:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cloakbench.datasets import LOADERS, folder, read_classes, vggface2
 from cloakbench.errors import InputError
-from cloakbench.names import appearance, composed, lookalike
+from cloakbench.photos.datasets import LOADERS, folder, vggface2
+from cloakbench.study.classes import read_classes
+from cloakbench.study.names import appearance, composed, lookalike
 
 NAMES = [
     "Ana",

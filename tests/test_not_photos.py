@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloakbench.datasets import LOADERS, folder, lfw
 from cloakbench.errors import InputError
-from cloakbench.faces import Faces
-from cloakbench.images import read_photo
-from cloakbench.not_photos import is_litter, reason_against
-from cloakbench.render import render
+from cloakbench.photos.datasets import LOADERS, folder, lfw
+from cloakbench.photos.faces import Faces
+from cloakbench.photos.images import read_photo
+from cloakbench.photos.not_photos import is_litter, reason_against
+from cloakbench.synthetic.render import render
 
 
 def encoded(picture: Image.Image, form: str, **options) -> bytes:
@@ -160,7 +160,7 @@ def test_a_png_of_sixteen_bits_a_colour(tmp_path):
 
 
 def test_a_panorama_of_too_many_pixels_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr("cloakbench.images.MAX_PIXELS", 50_000)
+    monkeypatch.setattr("cloakbench.photos.images.MAX_PIXELS", 50_000)
     (tmp_path / "PANO_1.jpg").write_bytes(JPEG)
     assert Faces(never).find(tmp_path / "PANO_1.jpg").passed_over == "more than 50,000 pixels; make it smaller"
 

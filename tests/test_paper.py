@@ -19,8 +19,8 @@ import pytest
 import torch
 import yaml
 
-from cloakbench.architectures import build
-from cloakbench.render import render
+from cloakbench.recognisers.architectures import build
+from cloakbench.synthetic.render import render
 from conftest import ROOT, snakemake
 from test_checkpoints import add, caffe_weights, pickle_arrays, python2_pickle
 

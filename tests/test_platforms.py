@@ -11,7 +11,7 @@ import pytest
 
 from cloakbench import platforms
 from cloakbench.errors import InputError
-from cloakbench.files import writing_faces
+from cloakbench.files.writing import writing_faces
 from conftest import snakemake
 
 

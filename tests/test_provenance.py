@@ -12,15 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from cloakbench import devices, images, seals, store
-from cloakbench.architectures import build
-from cloakbench.cells import read_psr
-from cloakbench.detectors import Detector
 from cloakbench.errors import InputError
-from cloakbench.files import write_text
-from cloakbench.provenance import LIBRARIES, provenance
-from cloakbench.settings import FORMAT
-from cloakbench.verify import differences, facts_of
+from cloakbench.files import seals
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import devices
+from cloakbench.measures.cells import read_psr
+from cloakbench.photos import images
+from cloakbench.photos.detectors import Detector
+from cloakbench.publishing import store
+from cloakbench.recognisers.architectures import build
+from cloakbench.report.provenance import LIBRARIES, provenance
+from cloakbench.report.settings import FORMAT
+from cloakbench.report.verify import differences, facts_of
 from conftest import ROOT
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from cloakbench.cells import columns, read_cells
 from cloakbench.errors import InputError
-from cloakbench.psr import protection
-from cloakbench.ranking import ranks
-from cloakbench.seals import seal
+from cloakbench.files.seals import seal
+from cloakbench.measures.cells import columns, read_cells
+from cloakbench.measures.ranking import ranks
+from cloakbench.statistics.psr import protection
 from cloakbench.study.grid import cells
 from cloakbench.study.keys import NAMES
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cloakbench.readable import LONGEST, Readable
+from cloakbench.jobs.readable import LONGEST, Readable
 from conftest import ROOT, TOY, snakemake
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cloakbench.render import SIDE, render
+from cloakbench.synthetic.render import SIDE, render
 
 
 def pixels(*numbers: int) -> np.ndarray:

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cloakbench.datasets import folder
-from cloakbench.detectors import Detection
-from cloakbench.draw import draw
 from cloakbench.errors import InputError
-from cloakbench.faces import Faces
-from cloakbench.render import render
-from cloakbench.sample import attacked, cut_faces, read_photos, write_photos
-from cloakbench.wanted import Wanted
+from cloakbench.photos.datasets import folder
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.draw import draw
+from cloakbench.photos.faces import Faces
+from cloakbench.photos.sample import attacked, cut_faces, read_photos, write_photos
+from cloakbench.photos.wanted import Wanted
+from cloakbench.synthetic.render import render
 
 
 class FakeDetector:

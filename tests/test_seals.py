@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cloakbench import seals
 from cloakbench.errors import InputError
-from cloakbench.files import write_text, writing
-from cloakbench.inspection import faults, lineage
-from cloakbench.seals import intact, seal_of
+from cloakbench.files import seals
+from cloakbench.files.inspection import faults, lineage
+from cloakbench.files.seals import intact, seal_of
+from cloakbench.files.writing import write_text, writing
 
 
 @pytest.fixture(autouse=True)

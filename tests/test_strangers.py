@@ -23,14 +23,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cloakbench.architectures import build
-from cloakbench.checkpoints import read_checkpoint
-from cloakbench.datasets import read_classes
-from cloakbench.detectors import Detection
 from cloakbench.errors import InputError
-from cloakbench.images import FORMATS, read_photo
-from cloakbench.render import render
-from cloakbench.sample import Photo, read_photos, write_photos
+from cloakbench.photos.detectors import Detection
+from cloakbench.photos.images import FORMATS, read_photo
+from cloakbench.photos.sample import Photo, read_photos, write_photos
+from cloakbench.recognisers.architectures import build
+from cloakbench.recognisers.checkpoints import read_checkpoint
+from cloakbench.study.classes import read_classes
+from cloakbench.synthetic.render import render
 from conftest import ROOT, complete, snakemake
 
 FUZZ = settings(

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cloakbench import tables
 from cloakbench.errors import InputError
-from cloakbench.plots import curves, panels
+from cloakbench.report import tables
+from cloakbench.report.figures import curves, panels
 
 ABOUT = {
     "study": "s_1",

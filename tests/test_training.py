@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from cloakbench.errors import InputError
-from cloakbench.small import SMALL
-from cloakbench.training import augment, seeded, train
+from cloakbench.synthetic.small import SMALL
+from cloakbench.synthetic.training import augment, seeded, train
 
 SIDES = {"small_inception_resnet": 160, "small_resnet": 224, "small_seresnet": 224}
 CLASSES = 4

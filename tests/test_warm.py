@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from cloakbench import warm
-from cloakbench.private import own_folder
+from cloakbench.jobs import warm
+from cloakbench.jobs.private import own_folder
 from conftest import ROOT, checkout_copy, snakemake
 
 LIBRARY = ROOT / "workflow/lib"
@@ -52,9 +52,10 @@ class Desk:
 
     def start(self, *arguments: str, before: str = "", **environment: str) -> subprocess.Popen:
         """Start job.py; before: code that the launcher runs first."""
-        launcher = ["-m", "cloakbench.warm"]
+        launcher = ["-m", "cloakbench.jobs.warm"]
         if before:
-            launcher = ["-c", f"from cloakbench import warm, parent\nimport os, socket, sys\n{before}\nwarm.main()"]
+            imported = "from cloakbench.jobs import warm, parent\nimport os, socket, sys\n"
+            launcher = ["-c", f"{imported}{before}\nwarm.main()"]
         command = [sys.executable, "-S", *launcher, str(self.folder / "job.py"), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         environment = self.environment(**environment)
@@ -264,7 +265,7 @@ def test_a_fork_that_is_not_told_to_begin_never_does(desk):
 
 @pytest.mark.parametrize("answer", [b"", b"?", b"HTTP/1.1 400 Bad Request\r\n"], ids=["none", "a letter", "words"])
 def test_a_parent_that_talks_nonsense_is_not_believed(desk, answer):
-    command = [sys.executable, "-S", "-c", "from cloakbench import warm; print(warm.key())"]
+    command = [sys.executable, "-S", "-c", "from cloakbench.jobs import warm; print(warm.key())"]
     key = subprocess.run(command, env=desk.environment(), capture_output=True, text=True).stdout.strip()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(own_folder(desk.temporary) / f"{key}.socket"))
@@ -357,7 +358,7 @@ def test_what_the_system_hands_down_is_another_parent():
     ways = ["pass", "os.umask(0o77)", "os.nice(1)", "resource.setrlimit(resource.RLIMIT_CORE, (1, 1))"]
     if len(os.sched_getaffinity(0)) > 1:
         ways.append("os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])")
-    code = "import os, resource; from cloakbench import warm; {}; print(warm.key())"
+    code = "import os, resource; from cloakbench.jobs import warm; {}; print(warm.key())"
     keys = {
         subprocess.run([sys.executable, "-c", code.format(way)], cwd=LIBRARY, capture_output=True, text=True).stdout
         for way in [*ways, "pass"]

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cloakbench.inspection import sealed
-from cloakbench.seals import read_seal
+from cloakbench.files.inspection import sealed
+from cloakbench.files.seals import read_seal
+from cloakbench.report.verify import differences
 from cloakbench.study.grid import left_over
-from cloakbench.verify import differences
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 
 TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
@@ -56,30 +56,32 @@ SENET = {"train": 1, "gate": 1, "baseline": 1, "classify": 10} | TABLES
 # what is written in place of what, in which file: the jobs of a finished study that it repeats
 EDITS = {
     # nothing that a job runs: comments, docstrings, wording for people, what carries a job, what another study runs
-    ("ranking.py", "    true = ", "    # the true one\n    true = "): {},
-    ("ranking.py", "Number of classes with strictly larger", "How many classes have larger"): {},
-    ("craft.py", 'desc=f"eps {eps}"', 'desc=f"budget {eps}"'): {},
-    ("command.py", '"done in {', '"took {'): {},
-    ("command.py", '"also write progress, warnings', '"write progress, warnings'): {},
+    ("measures/ranking.py", "    true = ", "    # the true one\n    true = "): {},
+    ("measures/ranking.py", "Number of classes with strictly larger", "How many classes have larger"): {},
+    ("attacks/craft.py", 'desc=f"eps {eps}"', 'desc=f"budget {eps}"'): {},
+    ("jobs/command.py", '"done in {', '"took {'): {},
+    ("jobs/command.py", '"also write progress, warnings', '"write progress, warnings'): {},
     ("../../../scripts/craft.py", 'help="clean faces"', 'help="the clean faces"'): {},
-    ("seals.py", "indent=0", "indent=1"): {},
-    ("enrol.py", "F.normalize(sums).float()", "F.normalize(sums.double()).float()"): {},  # there is no gallery
-    ("datasets.py", '"<root>/<Name>/<Name>_0001.jpg"', '"<root>/<Name>/<Name>_1.jpg"'): {},  # of lfw
-    ("store.py", 'picture.save(file, "PNG")', 'picture.save(file, "PNG", optimize=True)'): {},
-    ("onnx_graph.py", "import torch\n", "import torch\n\nTORCH = torch\n"): {},
+    ("files/seals.py", "indent=0", "indent=1"): {},
+    ("recognisers/enrol.py", "F.normalize(sums).float()", "F.normalize(sums.double()).float()"): {},  # no gallery
+    ("photos/datasets.py", '"<root>/<Name>/<Name>_0001.jpg"', '"<root>/<Name>/<Name>_1.jpg"'): {},  # of lfw
+    ("publishing/store.py", 'picture.save(file, "PNG")', 'picture.save(file, "PNG", optimize=True)'): {},
+    ("recognisers/foreign/onnx_graph.py", "import torch\n", "import torch\n\nTORCH = torch\n"): {},
     # what a job runs, and nobody else
-    ("ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
-    ("plots.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
-    ("attacks.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
-    ("attacks.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
-    ("psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
-    ("store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
-    ("small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
+    ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
+    ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
+    ("attacks/iterative.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
+    ("attacks/iterative.py", "min(eps + 4,", "min(4 + eps,"): CRAFT
+    | {"store": 8, "redetect": 8, "classify": 16}
+    | TABLES,
+    ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
+    ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
+    ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
     # recognisers are gated anew; training normalises by itself
-    ("models.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): CRAFT
+    ("recognisers/recogniser.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): CRAFT
     | {"gate": 3, "baseline": 2, "store": 8, "redetect": 8, "classify": 20}
     | TABLES,
-    ("render.py", "SIDE = 240", "SIDE = 241"): {
+    ("synthetic/render.py", "SIDE = 240", "SIDE = 241"): {
         "render": 1,
         "detect": 1,
         "draw": 1,
@@ -281,7 +283,7 @@ def test_what_a_study_no_longer_makes_stops_nothing(toy, tmp_path):
     made = [name for name in facts["files"] if (study / name).exists()]
     assert [name for name in made if over(name, read_seal(study / name)["settings"])] == []
     assert list(facts["weights"]) == ["facenet"] and facts["gradients"] == {"fp32": 2}
-    assert list(differences(study, ROOT / "workflow/reference/table1.csv")) == []
+    assert list(differences(study)) == []
     (study / "crafted/facenet/bim/eps2.npy").write_bytes(b"changed")  # what it does make is watched as ever
     assert "eps2.npy: changed" in snakemake(tmp_path / "toy", "-n", *less).stderr
 

@@ -4,13 +4,13 @@ import json
 import tempfile
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench import devices
     from cloakbench.benchmarks.crafting import measure
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
+    from cloakbench.jobs import devices
 
     devices.use("cpu", options.threads)
     with tempfile.TemporaryDirectory() as directory:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
     from cloakbench.benchmarks.memory import measure
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
 
     write_text(options.output, measure(options.faces).to_csv(index=False))
 

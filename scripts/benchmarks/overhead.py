@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
     from cloakbench.benchmarks.overhead import measure
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
 
     write_text(
         options.output, measure(options.snakefile, options.config, options.changes, options.cores).to_csv(index=False)

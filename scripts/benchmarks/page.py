@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from cloakbench import command
+from cloakbench.jobs import command
 
 
 def main(options):
     from cloakbench.benchmarks import page
-    from cloakbench.files import write_text
+    from cloakbench.files.writing import write_text
 
     tables = page.tables(options.measurements, options.about["networks"])
     for name, table in tables.items():

@@ -38,7 +38,7 @@ rule aggregate:
         missed=config["detection"]["missed"],
         settings=made_with("aggregate"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
         "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} "
         "--top-k {params.top_k} --missed {params.missed} --output {output.psr:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
@@ -67,7 +67,7 @@ rule table:
         about=ABOUT_HASH,
         settings=made_with("table"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/table.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/table.py "
         "--psr {input.psr:q} --about $CLOAKBENCH_ABOUT --output-csv {output.csv:q} "
         "--output-md {output.md:q} --output-tex {output.tex:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

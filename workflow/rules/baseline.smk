@@ -24,7 +24,7 @@ rule baseline:
         gallery=gallery_option,
         settings=made_with("baseline"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/baseline.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/baseline.py "
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --output {output.ranks:q} "
         "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"

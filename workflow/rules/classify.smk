@@ -30,7 +30,7 @@ rule classify:
         gallery=gallery_option,
         settings=made_with("classify"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/classify.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/classify.py "
         "--subjects {input.subjects:q} --stored {input.stored:q} "
         "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
         "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
@@ -54,6 +54,6 @@ if PARTS:
             code=code_of("gather.py"),
             settings=made_with("gather"),
         shell:
-            "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gather.py "
+            "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/gather.py "
             "--parts {input.parts:q} --output {output.ranks:q} "
             "\\\n--settings {params.settings:q} --log {log:q}"

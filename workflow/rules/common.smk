@@ -10,7 +10,7 @@ ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
 
-# A job is `$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start the script
+# A job is `$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start the script
 # alone does the same, some seconds later. It runs with the interpreter that runs Snakemake, whatever `python` is here;
 # with --sdm conda with that of its environment. The library is found where the package is not installed (conda, a
 # cluster node), and no rule's text holds a path of this checkout: one that has moved repeats nothing.
@@ -24,9 +24,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
-from cloakbench.inspection import Inspection, inspect, level
-from cloakbench.readable import Readable
-from cloakbench.seals import read_seal, sha256
+from cloakbench.files.inspection import Inspection, inspect, level
+from cloakbench.jobs.readable import Readable
+from cloakbench.files.seals import read_seal, sha256
 from cloakbench.study.code import Library
 
 
@@ -105,13 +105,13 @@ def code_version(start, **choices):
 
 # registries of the library, of which a job runs the entries that the config names for it
 REGISTRIES = {
-    "loader": "datasets.LOADERS",
-    "form": "graphs.FORMS",
-    "architecture": "architectures.ARCHITECTURES",
-    "small": "small.SMALL",
-    "family": "attacks.FAMILIES",
-    "goal": "attacks.GOALS",
-    "format": "store.FORMATS",
+    "loader": "photos.datasets.LOADERS",
+    "form": "recognisers.foreign.graphs.FORMS",
+    "architecture": "recognisers.architectures.ARCHITECTURES",
+    "small": "synthetic.small.SMALL",
+    "family": "attacks.iterative.FAMILIES",
+    "goal": "attacks.iterative.GOALS",
+    "format": "publishing.store.FORMATS",
 }
 
 

@@ -1,5 +1,5 @@
 # When a study covers the paper's grid, it is set beside the paper's Table 1.
-PUBLISHED = ROOT / "workflow/reference/table1.csv"
+PUBLISHED = LIBRARY / "cloakbench/paper/table1.csv"
 COMPARED = covers_paper(config)
 
 
@@ -27,7 +27,7 @@ rule compare:
         about=ABOUT_HASH,
         settings=made_with("compare"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/compare.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/compare.py "
         "--psr {input.psr:q} --published {input.published:q} --about $CLOAKBENCH_ABOUT "
         "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

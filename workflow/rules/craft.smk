@@ -30,7 +30,7 @@ rule path:
         part=part_option,
         settings=made_with("path"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/craft.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} "
@@ -64,7 +64,7 @@ rule craft:
         part=part_option,
         settings=made_with("craft"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/craft.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/craft.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
         "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} "

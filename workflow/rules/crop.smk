@@ -16,7 +16,7 @@ rule crop:
         part=part_option,
         settings=made_with("crop"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/crop.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/crop.py "
         '--photos {input.photos:q} --root "$CLOAKBENCH_PHOTOS" --crop {params.crop:q} '
         "{params.part} --output {output.faces:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -40,7 +40,7 @@ rule detect:
         seed=config["seed"],
         settings=made_with("detect"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/detect.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/detect.py "
         '--root "$CLOAKBENCH_PHOTOS" --loader {params.loader} {params.split} --subjects {params.subjects} '
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
         f"--faces {KNOWN_FACES} --share {{wildcards.share}}/{SHARES.stop} "

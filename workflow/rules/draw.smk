@@ -33,7 +33,7 @@ rule draw:
         seed=config["seed"],
         settings=made_with("draw"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/draw.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/draw.py "
         '--root "$CLOAKBENCH_PHOTOS" --loader {params.loader} {params.split} --subjects {params.subjects} '
         "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
         f"--faces {KNOWN_FACES} --passed-over {PASSED_OVER} "

@@ -21,7 +21,7 @@ rule enrol:
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         settings=made_with("enrol"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/enrol.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/enrol.py "
         "--photos {input.photos:q} --faces {input.faces:q} --weights {input.weights:q} "
         "--model {params.model:q} --output {output.gallery:q} {params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -19,7 +19,7 @@ rule fetch:
         # no param, nor the code: the digest in its name says what the file holds, so nothing else makes it again
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/fetch.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/fetch.py "
         "--url {resources.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
         "--log {log:q}"
 

@@ -22,14 +22,14 @@ rule gate:
     params:
         compute=COMPUTE,
         # of the recognisers alone, whose edit repeats crafting anyway: what follows a gate is made anew with it
-        code=code_of("cloakbench.models.load_recogniser"),
+        code=code_of("cloakbench.recognisers.recogniser.load_recogniser"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gate_options,
         # another one is tried at the cost estimate, before it may turn out to be slow
         precision=lambda wildcards: config["compute"]["precision"] if wildcards.model in MATRIX["source"] else "",
         settings=made_with("gate"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/gate.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/gate.py "
         "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
         "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
         "{resources.crafted} --output {output.gate:q} {params.compute} "

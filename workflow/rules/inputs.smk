@@ -2,7 +2,7 @@
 import json
 import shlex
 
-from cloakbench.drawn import not_drawn
+from cloakbench.photos.drawn import not_drawn
 
 RESOURCES = "resources/weights"
 

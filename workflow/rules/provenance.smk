@@ -24,7 +24,7 @@ rule provenance:
         scripts=lambda wildcards: handed("CLOAKBENCH_CODE", code_of_all()),
         settings=made_with("provenance"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/provenance.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
         "--study {params.folder:q} --tables {input.psr:q} {input.tables:q} {input.comparison:q} "
         "--config $CLOAKBENCH_CONFIG --about $CLOAKBENCH_ABOUT --code $CLOAKBENCH_CODE --output {output.provenance:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -19,7 +19,7 @@ rule redetect:
         code=code_of("redetect.py"),
         settings=made_with("redetect"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/redetect.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/redetect.py "
         "--stored {input.stored:q} --manifest {input.manifest:q} "
         "--output {output.redetected:q} {params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -17,7 +17,7 @@ rule render:
         seed=config["seed"],
         settings=made_with("render"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/render.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/render.py "
         "--identities {params.identities} --photos {params.photos} "
         "--seed {params.seed} --threads {threads} --output {output.photos:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -32,7 +32,7 @@ rule curves:
         about=ABOUT_HASH,
         settings=made_with("curves"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/curves.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/curves.py "
         "--psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
         "--about $CLOAKBENCH_ABOUT --output {output.png:q} --output-pdf {output.pdf:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
@@ -60,6 +60,6 @@ rule examples:
         about=ABOUT_HASH,
         settings=made_with("examples"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/examples.py --rows $CLOAKBENCH_EXAMPLES "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/examples.py --rows $CLOAKBENCH_EXAMPLES "
         "--about $CLOAKBENCH_ABOUT --output {output.png:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -17,7 +17,7 @@ rule store:
         part=part_option,
         settings=made_with("store"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/store.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/store.py "
         "--subjects {input.subjects:q} --faces {input.faces:q} "
         "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

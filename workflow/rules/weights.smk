@@ -24,7 +24,7 @@ rule train:
         seed=config["seed"],
         settings=made_with("train"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/train.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/train.py "
         "--photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
         "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"
@@ -56,7 +56,7 @@ rule convert:
         classes=class_list,
         settings=made_with("convert"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.warm $CLOAKBENCH_SCRIPTS/convert.py "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/convert.py "
         "--checkpoint {params.checkpoint:q} --model {params.model:q} "
         '--digest {params.digest} {params.classes} --root "$CLOAKBENCH_PHOTOS" {params.crop} '
         "--output {output.weights:q} "

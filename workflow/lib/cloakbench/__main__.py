@@ -11,15 +11,12 @@ from pathlib import Path
 
 from cloakbench.errors import InputError
 
-PUBLISHED = Path("workflow/reference/table1.csv")
-
 
 def main() -> None:
     parser = ArgumentParser(prog="cloakbench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     verify = commands.add_parser("verify", help="check every hash of a study and derive its tables anew")
     verify.add_argument("study", type=Path, help="results/<study>")
-    verify.add_argument("--published", type=Path, default=PUBLISHED, help=f"the paper's Table 1 (default: {PUBLISHED})")
     verify.set_defaults(run=run_verify)
     summary = commands.add_parser("summary", help="a study's PSR as a small Markdown table, and what it was made from")
     summary.add_argument("study", type=Path, help="results/<study>")
@@ -40,9 +37,9 @@ def main() -> None:
 
 def run_verify(options: Namespace) -> int:
     """Print every difference; the exit status is 1 if there is any."""
-    from cloakbench.verify import differences, photo_root  # slow to import, so not for --help
+    from cloakbench.report.verify import differences, photo_root  # slow to import, so not for --help
 
-    found = list(differences(options.study, options.published))
+    found = list(differences(options.study))
     print(*found, sep="\n", end="\n" if found else "")
     if found:
         return 1
@@ -54,9 +51,9 @@ def run_verify(options: Namespace) -> int:
 
 def run_summary(options: Namespace) -> int:
     """Print the table and a line with what a reader needs to repeat it."""
-    from cloakbench.cells import read_psr  # slow to import, so not for --help
-    from cloakbench.tables import summary
-    from cloakbench.verify import facts_of
+    from cloakbench.measures.cells import read_psr  # slow to import, so not for --help
+    from cloakbench.report.tables import summary
+    from cloakbench.report.verify import facts_of
 
     psr, facts = read_psr(options.study / "psr.csv"), facts_of(options.study)
     print(summary(psr, options.top_k))
@@ -71,10 +68,10 @@ def run_summary(options: Namespace) -> int:
 
 def run_copies(options: Namespace) -> int:
     """Print a line a photo that is a copy or of no use; with --altered, how many altered copies are found."""
-    from cloakbench import devices
     from cloakbench.benchmarks.copies import altered, passed_over
-    from cloakbench.datasets import folder
-    from cloakbench.detectors import Detector
+    from cloakbench.jobs import devices
+    from cloakbench.photos.datasets import folder
+    from cloakbench.photos.detectors import Detector
 
     dataset, detector = folder(options.root), Detector(devices.use("cpu", 1))
     if options.altered:

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageEnhance, ImageOps
 
-from cloakbench.copies import ALIKE, SAME_FACE, SAME_WHOLE, Copies, correlation, differing
-from cloakbench.datasets import Dataset
-from cloakbench.detectors import Detector
-from cloakbench.draw import examine
-from cloakbench.faces import Faces
-from cloakbench.images import read_photo
-from cloakbench.looks import looks
-from cloakbench.sample import Photo
+from cloakbench.photos.copies import ALIKE, SAME_FACE, SAME_WHOLE, Copies, correlation, differing
+from cloakbench.photos.datasets import Dataset
+from cloakbench.photos.detectors import Detector
+from cloakbench.photos.draw import examine
+from cloakbench.photos.faces import Faces
+from cloakbench.photos.images import read_photo
+from cloakbench.photos.looks import looks
+from cloakbench.photos.sample import Photo
 
 
 def _jpeg(picture: Image.Image, quality: int) -> Image.Image:

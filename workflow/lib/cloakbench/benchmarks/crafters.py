@@ -11,14 +11,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cloakbench import attacks, craft
-from cloakbench.architectures import build, outputs_of
+from cloakbench.attacks import craft, iterative
 from cloakbench.benchmarks.opponents import Bim
-from cloakbench.convert import convert
-from cloakbench.enrol import templates
-from cloakbench.files import open_faces, writing_faces
-from cloakbench.models import Recogniser, load_recogniser, load_tensors, per_channel, save_tensors, to_faces, to_tensor
-from cloakbench.render import render
+from cloakbench.files.reading import open_faces
+from cloakbench.files.tensors import load_tensors, save_tensors
+from cloakbench.files.writing import writing_faces
+from cloakbench.recognisers.architectures import build, outputs_of
+from cloakbench.recognisers.convert import convert
+from cloakbench.recognisers.enrol import templates
+from cloakbench.recognisers.recogniser import Recogniser, load_recogniser, per_channel, to_faces, to_tensor
+from cloakbench.synthetic.render import render
 
 BIM = {"family": "iterative_sign", "goal": "untargeted", "step_size": 1}
 GALLERY = 32  # rendered people among whom a face is recognised
@@ -47,7 +49,7 @@ class Setting:
 def shared_path(setting: Setting, precision: str, name: str) -> Crafter:
     """This software's own way: from the smaller budget's file along the path, then the budget's own steps, files
     written and read as in a study. To be called with rising budgets."""
-    recogniser, attack = setting.recogniser(precision), attacks.attack(**BIM)
+    recogniser, attack = setting.recogniser(precision), iterative.attack(**BIM)
     start, previous = setting.faces, 0
 
     def walk(begin: Path, eps: int, steps: int, path: Path) -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cloakbench import attacks, craft, devices
-from cloakbench.attacks import iterations
+from cloakbench.attacks import craft, iterative
+from cloakbench.attacks.iterative import iterations
 from cloakbench.benchmarks.crafters import (
     BIM,
     CPU,
@@ -29,8 +29,9 @@ from cloakbench.benchmarks.crafters import (
     user_network,
 )
 from cloakbench.benchmarks.opponents import installed
-from cloakbench.files import open_faces
-from cloakbench.models import Recogniser, to_tensor
+from cloakbench.files.reading import open_faces
+from cloakbench.jobs import devices
+from cloakbench.recognisers.recogniser import Recogniser, to_tensor
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
 COLUMNS = ["crafter", "repetition", "eps", "gradients", "seconds", "cpu_seconds", "recognised", "faces", "as_ours"]
@@ -95,7 +96,7 @@ def stopwatch(crafter: Crafter, eps: int) -> tuple[np.ndarray, float, float]:
 
 def gradients_of(name: str, eps: int) -> int:
     """Gradient evaluations a face that a crafter makes in the turn of budget eps."""
-    attack, smaller = attacks.attack(**BIM), max((budget for budget in BUDGETS if budget < eps), default=0)
+    attack, smaller = iterative.attack(**BIM), max((budget for budget in BUDGETS if budget < eps), default=0)
     if name == "bare loop":
         return FLOOR_GRADIENTS
     if name.startswith("cloakbench"):

@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from cloakbench.architectures import build
-from cloakbench.detectors import Detection, to_row
-from cloakbench.files import write_text
-from cloakbench.models import save_tensors
-from cloakbench.render import render
-from cloakbench.seals import sha256
-from cloakbench.store import encode
+from cloakbench.files.seals import sha256
+from cloakbench.files.tensors import save_tensors
+from cloakbench.files.writing import write_text
+from cloakbench.photos.detectors import Detection, to_row
+from cloakbench.publishing.store import encode
+from cloakbench.recognisers.architectures import build
+from cloakbench.synthetic.render import render
 
 SIDE = 48  # pixels: MTCNN still finds the face, and 10,000 are quick
 IDENTITIES = 100  # the same at any N: a wider network would need more memory for another reason

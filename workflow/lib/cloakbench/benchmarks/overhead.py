@@ -19,7 +19,7 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 
-LAUNCHER = "$CLOAKBENCH_PYTHON -S -m cloakbench.warm "  # how rules start a job; then come its script and its options
+LAUNCHER = "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm "  # how rules start a job; its script and options follow
 CPU_SECONDS = re.compile(r"([\d.]+) s of CPU")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cloakbench.benchmarks.jobs import script
 from cloakbench.benchmarks.memory import watch
-from cloakbench.render import render
+from cloakbench.synthetic.render import render
 
 PEOPLE = 20  # rendered; a folder's one photo is a copy with a comment of its own behind the picture
 

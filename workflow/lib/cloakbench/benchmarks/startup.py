@@ -14,7 +14,7 @@ import pandas as pd
 from cloakbench.benchmarks.jobs import JOBS, command, make_inputs
 
 FACES = 2  # so few that a job is little but its start
-STARTS = {"warm": [sys.executable, "-S", "-m", "cloakbench.warm"], "plain": [sys.executable]}
+STARTS = {"warm": [sys.executable, "-S", "-m", "cloakbench.jobs.warm"], "plain": [sys.executable]}
 
 
 def measure(repetitions: int) -> pd.DataFrame:

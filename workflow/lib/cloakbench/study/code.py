@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGE = "cloakbench"
 # What carries a job (its command line, log and seals) puts no byte into an output, and of the keys of a cell a job is
 # told those that it has.
-CARRIERS = {f"{PACKAGE}.{name}" for name in ("command", "seals", "study.keys")}
+CARRIERS = {f"{PACKAGE}.{name}" for name in ("jobs.command", "files.seals", "study.keys")}
 TOLD = {"print", "warn", "tqdm", "debug", "info", "warning", "error", "critical", "exception"}  # what people read
 WORDING = {"help", "desc", "description", "unit", "metavar"}  # and this, whoever is told
 SCREENS = {"stderr", "stdout", "log"}
@@ -73,7 +73,7 @@ class Library:
                     yield loaded, ""
 
     def _resolved(self, dotted: str) -> Iterator[tuple[Module, str]]:
-        """The definitions that a dotted name such as cloakbench.psr.protection stands for."""
+        """The definitions that a dotted name such as cloakbench.statistics.psr.protection stands for."""
         parts = dotted.split(".")
         for end in range(len(parts), 0, -1):
             if module := self._module(".".join(parts[:end])):

@@ -16,8 +16,8 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from cloakbench.datasets import META, read_classes
 from cloakbench.errors import InputError
+from cloakbench.study.classes import META, read_classes
 from cloakbench.study.keys import DEFAULTS, KEYS
 
 OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself

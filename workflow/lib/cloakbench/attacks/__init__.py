@@ -1,0 +1,1 @@
+"""Attacks: from clean to crafted faces."""

@@ -1,0 +1,35 @@
+"""Reading what the study wrote, if it is still what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cloakbench.errors import InputError
+from cloakbench.files.seals import intact
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """A CSV file of a study; options: pandas.read_csv's. Raises InputError if it is not what was written."""
+    try:
+        return pd.read_csv(intact(path), **options)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}); delete it and run again") from None
+
+
+def open_faces(path: Path) -> np.ndarray:
+    """The (N, height, width, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
+    try:
+        faces = np.load(intact(path), mmap_mode="r", allow_pickle=False)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a whole .npy file of faces ({error})") from None
+    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
+        raise InputError(f"{path}: {faces.dtype} {faces.shape} where uint8 (N, height, width, 3) is expected")
+    return faces

@@ -1,0 +1,1 @@
+"""What carries a job: command line, warm start, device."""

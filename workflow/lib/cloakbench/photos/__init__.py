@@ -1,0 +1,1 @@
+"""From photographs to faces: data sets, images, detection, crops, who is drawn."""

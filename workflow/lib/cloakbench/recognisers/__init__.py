@@ -1,0 +1,1 @@
+"""Recognisers: checkpoints in, grey levels to logits out."""

@@ -1,0 +1,1 @@
+"""Networks that bring their own graph: exported by torch, or ONNX."""

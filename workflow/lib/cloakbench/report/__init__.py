@@ -1,0 +1,1 @@
+"""Tables, figures, provenance, and whether they follow from the files."""

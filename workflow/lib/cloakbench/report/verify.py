@@ -1,0 +1,131 @@
+"""Verify: does every number of a finished study follow from its files, and are they the files that its jobs wrote?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cloakbench.errors import InputError
+from cloakbench.files.inspection import faults
+from cloakbench.files.reading import read_table
+from cloakbench.files.seals import REMEDY, intact, sha256
+from cloakbench.measures.cells import read_baseline, read_cells, read_psr
+from cloakbench.paper.claims import CLAIMS, evaluate
+from cloakbench.paper.comparison import TABLE1, compare, read_published
+from cloakbench.paper.page import comparison_markdown
+from cloakbench.photos.sample import read_photos
+from cloakbench.report import tables
+from cloakbench.report.settings import FORMAT, contradictions
+from cloakbench.statistics.psr import protection
+from cloakbench.study.grid import left_over
+
+
+def differences(study: Path) -> Iterator[str]:
+    """A line for everything that is not as it should be; none where the study holds.
+
+    Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures
+    against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, and comparison.* from it and
+    the paper's; the photographs, where there is still the folder that they were drawn from, against
+    subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
+    """
+    try:
+        facts, root = facts_of(study), photo_root(study)
+    except InputError as error:
+        yield from faults(study, thorough=True)
+        yield f"{error} (without it nothing else can be checked)"
+        return
+    yield from faults(study, thorough=True, left_over=left_over(facts["config"]))
+    yield from _files(study, facts["files"])
+    made = (study / name for name in facts["files"])
+    yield from contradictions((path for path in made if path.exists()), facts["config"], facts["code"].values())
+    yield from _pictures(study, facts["files"])
+    for name, derive in _derivations(study, facts):
+        yield from _derived(study / name, derive)
+    if root.is_dir():
+        try:
+            yield from _photographs(study, root, facts["photos"])
+        except InputError as error:
+            yield str(error)
+
+
+def _files(study: Path, hashes: Mapping[str, str]) -> Iterator[str]:
+    for name, digest in hashes.items():
+        if not (study / name).is_file():
+            yield f"{study / name}: is gone, provenance.json has its hash; run the study again"
+        elif sha256(study / name) != digest:
+            yield f"{study / name}: is not the file that provenance.json names; run the study again"
+
+
+def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
+    for manifest in (study / name for name in files if name.startswith("manifests/")):
+        folder = study / "stored" / manifest.relative_to(study / "manifests").with_suffix("")
+        try:
+            rows = read_table(manifest)
+        except InputError:
+            continue  # reported with the other files
+        for file, digest in zip(rows["file"], rows["sha256"], strict=True):
+            if not (folder / file).is_file() or sha256(folder / file) != digest:
+                yield f"{folder / file}: is not the picture that was stored; delete the folder {folder} and run again"
+
+
+def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Each table's name and what it has to be, derived as the study's scripts do."""
+    config, about = facts["config"], facts["about"]
+
+    def psr() -> str:
+        ranks = read_cells(study / "ranks", config["matrix"])
+        baseline = read_baseline(study / "baseline", config["matrix"]["target"])
+        rates = protection(ranks, sorted(config["top_k"]), config["detection"]["missed"], baseline)
+        return rates.to_csv(index=False)
+
+    def table(write: Callable[..., str], *about: Mapping) -> str:
+        return write(tables.table1(read_psr(study / "psr.csv")), *about)
+
+    def page() -> str:
+        psr = read_psr(study / "psr.csv")
+        return tables.to_markdown(tables.table1(psr), tables.clean_faces(psr), about)
+
+    def comparison() -> tuple[str, str, str]:
+        measured, paper = read_psr(study / "psr.csv"), read_published(TABLE1)
+        cells, claims = compare(measured, paper), evaluate(CLAIMS, measured)
+        page = tables.heading(about) + comparison_markdown(cells, evaluate(CLAIMS, paper), claims)
+        return cells.to_csv(index=False), claims.to_csv(index=False), page
+
+    yield "psr.csv", psr
+    yield "table1.csv", lambda: table(tables.to_csv)
+    yield "table1.md", page
+    yield "table1.tex", lambda: table(tables.to_latex, about)
+    for index, name in enumerate(("comparison.csv", "claims.csv", "comparison.md")):
+        if name in facts["files"]:
+            yield name, lambda index=index: comparison()[index]
+
+
+def _derived(path: Path, derive: Callable[[], str]) -> Iterator[str]:
+    try:
+        if path.read_text(encoding="utf-8") != derive():
+            yield f"{path}: differs from what its sources give; {REMEDY}"
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        yield f"{path}: cannot be derived anew ({error})"
+
+
+def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]:
+    for name in lists:
+        rows = read_photos(study / name)
+        for file, digest in zip(rows["file"], rows["sha256"], strict=True):
+            if digest and not ((root / file).is_file() and sha256(root / file) == digest):
+                yield f"{root / file}: is not the photo that was drawn; put it back, or --forcerun draw"
+
+
+def photo_root(study: Path) -> Path:
+    """Where the study's photographs lay when they were drawn. Raises InputError without a whole provenance.json."""
+    return Path(facts_of(study)["about"]["root"] or study / "photos")
+
+
+def facts_of(study: Path) -> dict:
+    """provenance.json. Raises InputError if it is not whole, or of a later version."""
+    facts = json.loads(intact(path := study / "provenance.json").read_text(encoding="utf-8"))
+    if (found := facts.get("format", 1)) > FORMAT:
+        later = f"{path}: of format {found}, as a later version of cloakbench writes it"
+        raise InputError(f"{later}; this one reads format {FORMAT} and before: update it")
+    return facts

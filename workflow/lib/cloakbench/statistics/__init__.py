@@ -1,0 +1,1 @@
+"""From ranks to rates and their uncertainty. Knows data frames only."""
