@@ -8,14 +8,14 @@ from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.attacks.craft import estimate
-    from cloakbench.attacks.iterative import attack
+    from cloakbench.attacks.cost import estimate
     from cloakbench.files.reading import open_faces
     from cloakbench.files.writing import write_text
     from cloakbench.jobs import devices
     from cloakbench.measures.gate import check, doubt, measured
     from cloakbench.photos.sample import attacked, read_photos
     from cloakbench.recognisers.recogniser import load_recogniser
+    from cloakbench.study.grid import links
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
@@ -30,8 +30,8 @@ def main(options):
     if options.attacks:
         device = devices.use(options.device, options.threads, options.precision)
         source = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
-        attacks = [attack(**entry) for entry in options.attacks]
-        cost = estimate(source, attacks, options.eps, len(labels), parts[0][: options.batch], device, recogniser)
+        some, way = parts[0][: options.batch], links(options.eps)
+        cost = estimate(source, options.attacks, options.eps, way, len(labels), some, device, recogniser)
         print(f"crafting on {options.name}: {cost}")
     facts = {"model": options.name, "faces": len(labels), **found}
     write_text(options.output, json.dumps(facts) + "\n")

@@ -27,13 +27,23 @@ OWN = [
     *(of("aggregate"), of("draw"), of("render"), of("examples"), of("curves", source="a", storage="j.75")),
     *(of("crop", crop="tight"), of("train", model="a"), of("convert", model="b"), of("gate", model="b")),
     *(of("enrol", model="b"), of("detect", share="1")),
-    *(of("path", source="a", attack="bim", eps="8"), of("store", **CELL), of("classify", **CLEAN, target="b")),
+    *(
+        of("path", source="a", attack="bim", eps="4"),
+        of("path", source="a", attack="bim", eps="8"),
+        of("craft", source="a", attack="bim", eps="8"),
+        of("store", **CELL),
+        of("classify", **CLEAN, target="b"),
+    ),
     of("detect", share="1"),
 ]
 TAKEN_OUT = [
     *({}, of("compare"), of("convert", model="c"), of("enrol", model="a"), of("crop", crop="wide")),
     *(of("train", model="b"), of("convert", model="a"), of("detect", share="2")),
-    *(of("craft", source="b", attack="bim", eps="2"), of("path", source="a", attack="bim", eps="4")),
+    *(
+        of("craft", source="b", attack="bim", eps="2"),
+        of("craft", source="a", attack="bim", eps="4"),
+        of("path", source="a", attack="bim", eps="16"),
+    ),
     *(of("store", **CELL | {"storage": "png"}), of("classify", **CELL, target="a"), of("store", **CELL, part="0")),
     *(of("store", **CELL | {"attack": "illc"}), of("curves", source="b", storage="j.75")),
     of("detect", share="2"),

@@ -58,10 +58,10 @@ EDITS = {
     # nothing that a job runs: comments, docstrings, wording for people, what carries a job, what another study runs
     ("measures/ranking.py", "    true = ", "    # the true one\n    true = "): {},
     ("measures/ranking.py", "Number of classes with strictly larger", "How many classes have larger"): {},
-    ("attacks/craft.py", 'desc=f"eps {eps}"', 'desc=f"budget {eps}"'): {},
+    ("attacks/craft.py", 'desc=f"eps {self.eps}"', 'desc=f"budget {self.eps}"'): {},
     ("jobs/command.py", '"done in {', '"took {'): {},
     ("jobs/command.py", '"also write progress, warnings', '"write progress, warnings'): {},
-    ("../../../scripts/craft.py", 'help="clean faces"', 'help="the clean faces"'): {},
+    ("../../../scripts/craft.py", 'help="clean faces on the canvas"', 'help="the clean faces"'): {},
     ("files/seals.py", "indent=0", "indent=1"): {},
     ("recognisers/enrol.py", "F.normalize(sums).float()", "F.normalize(sums.double()).float()"): {},  # no gallery
     ("photos/datasets.py", '"<root>/<Name>/<Name>_0001.jpg"', '"<root>/<Name>/<Name>_1.jpg"'): {},  # of lfw
@@ -70,10 +70,8 @@ EDITS = {
     # what a job runs, and nobody else
     ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
     ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
-    ("attacks/iterative.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
-    ("attacks/iterative.py", "min(eps + 4,", "min(4 + eps,"): CRAFT
-    | {"store": 8, "redetect": 8, "classify": 16}
-    | TABLES,
+    ("attacks/goals.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
+    ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
@@ -109,7 +107,7 @@ def test_edited_code_reruns_exactly_what_runs_it(toy, checkout, edit):
         path.write_text(original)
 
 
-KEY = """    Key("direction", "classify", None, "evasion"),
+KEY = """    Key("direction", "classify", default="evasion"),
 )
 NAMES"""
 
@@ -141,14 +139,71 @@ CHANGES = {
     "detection: {missed: drop}": {"classify": 20, "examples": 1} | TABLES,
     "attacks: {illc: {step_size: 2}}": ONE_ATTACK | TABLES,
     "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
-    # a budget between two others is one more link of the path: the larger one follows it, the smaller one stays
-    "matrix: {eps: [2, 3, 5]}": {"path": 8, "craft": 8, "examples": 1, "store": 8, "redetect": 8, "classify": 16}
-    | TABLES,
-    "matrix: {eps: [2, 5, 7]}": {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
-    | TABLES,
+    # a further budget, between two others or not, is on nobody's way: 16 is reached by 4 and 8, which are no cells
+    "matrix: {eps: [2, 3, 5]}": CRAFT | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
+    "matrix: {eps: [2, 5, 7]}": CRAFT | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
+    "matrix: {eps: [2, 5, 16]}": CRAFT | {"path": 12, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
+    # an ensemble is one more source; a recogniser that was none is measured anew, for what crafting on it costs
+    "ensembles: {both: {members: [resnet50, senet50]}}\nmatrix: {source: [facenet, resnet50, both]}": CRAFT
+    | {"path": 4, "craft": 4, "gate": 1, "baseline": 1, "store": 5, "redetect": 5, "classify": 20}
+    | TABLES
+    | {"curves": 3},
     "matrix: {eps: [2]}": TABLES | {"examples": 1},
     "models: {senet50: {std: 2}}": {"train": 1, "gate": 1, "baseline": 1, "classify": 10} | TABLES,
 }
+
+
+@pytest.fixture(scope="session")
+def drifting(toy, checkout, tmp_path_factory) -> tuple[Path, Path, Path]:
+    """A new family in a copy of the project, a file, a schema and a line, and an entry of it in a finished study."""
+    directory = tmp_path_factory.mktemp("drifting")
+    root, study = checkout_copy(directory / "cloakbench"), directory / "study"
+    shutil.copy(ROOT / "tests/drifting.py", root / "workflow/lib/cloakbench/attacks/drifting.py")
+    (root / "workflow/schemas/attacks/drifting.schema.yaml").write_text(DRIFTING)
+    registry = root / "workflow/lib/cloakbench/attacks/families.py"
+    line = '    "drifting": Family("cloakbench.attacks.drifting", norm="linf", shares_path=True),\n}'
+    assert registry.read_text().count("\n}") == 1
+    registry.write_text(registry.read_text().replace("}", line, 1))
+    (directory / "more.yaml").write_text(
+        "attacks: {drift: {family: drifting, mu: 1}}\nmatrix: {attack: [bim, illc, drift]}"
+    )
+    shutil.copytree(toy, study, symlinks=True)
+    return root, study, directory / "more.yaml"
+
+
+DRIFTING = """
+$schema: "https://json-schema.org/draft/2020-12/schema"
+type: object
+additionalProperties: false
+required: [family, mu]
+properties: {family: {const: drifting}, mu: {type: number}, noise: {type: number, default: 2}}
+"""
+
+
+def test_an_attack_is_local(drifting):
+    """Adding it asks for its own jobs alone; then its code repeats its cells alone, and one more budget no other cell.
+    Its path carries what it remembers: forced in the middle it comes out the same."""
+    root, study, more = drifting
+    assert would_run(study, more, root=root) == ONE_ATTACK | TABLES
+    run = snakemake(study, "--cores", 2, "--configfile", TOY, more, root=root)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert would_run(study, more, root=root) == {}
+    (more.parent / "budgets.yaml").write_text("matrix: {eps: [2, 5, 9]}")
+    added = {"path": 18, "craft": 6, "store": 6, "redetect": 6, "classify": 12, "examples": 1} | TABLES
+    assert would_run(study, more, more.parent / "budgets.yaml", root=root) == added
+    state = np.load(study / "results/toy/path/facenet/drift/eps5.npy")
+    assert state.dtype.names == ("x", "m") and state["x"].dtype == np.uint8 and state["m"].dtype == np.float32
+    before = digests(study, "results/toy/crafted/**/*")
+    cell = "results/toy/crafted/facenet/drift/eps5.npy"
+    once = {"craft": 1, "store": 1, "redetect": 1, "classify": 2, "examples": 1} | TABLES
+    assert would_run(study, more, "--forcerun", cell, root=root) == once
+    for forced in (cell, cell.replace("crafted", "path")):
+        run = snakemake(study, "--cores", 2, "--configfile", TOY, more, "--forcerun", forced, root=root)
+        assert run.returncode == 0, run.stderr
+        assert digests(study, "results/toy/crafted/**/*") == before
+    module = root / "workflow/lib/cloakbench/attacks/drifting.py"
+    module.write_text(module.read_text().replace("size > 0", "size > 1e-9"))
+    assert would_run(study, more, root=root) == ONE_ATTACK | TABLES
 
 
 @pytest.mark.parametrize("change", CHANGES)

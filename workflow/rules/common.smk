@@ -109,8 +109,8 @@ REGISTRIES = {
     "form": "recognisers.foreign.graphs.FORMS",
     "architecture": "recognisers.architectures.ARCHITECTURES",
     "small": "synthetic.small.SMALL",
-    "family": "attacks.iterative.FAMILIES",
-    "goal": "attacks.iterative.GOALS",
+    "family": "attacks.families.FAMILIES",
+    "goal": "attacks.goals.GOALS",
     "format": "publishing.store.FORMATS",
 }
 
@@ -119,12 +119,13 @@ def choices(wildcards):
     """By registry, the entries that a job can run, as far as its wildcards tell."""
     of = cell_of(wildcards)
     chosen = {"loader": (config["dataset"]["loader"],)}
-    if archs := tuple(
-        sorted({config["models"][of[key]]["arch"] for key in ("model", "source", "target") if key in of})
-    ):
+    shown = {of[key] for key in ("model", "target") if key in of}
+    shown |= {*members(config, of["source"])} if "source" in of else set()
+    if archs := tuple(sorted({config["models"][name]["arch"] for name in shown})):
         chosen |= dict.fromkeys(("form", "architecture", "small"), archs)
     if of.get("attack", "clean") != "clean":
-        chosen |= {key: (config["attacks"][of["attack"]][key],) for key in ("family", "goal")}
+        entry = config["attacks"][of["attack"]]
+        chosen |= {key: (entry[key],) for key in ("family", "goal") if key in entry}
     if "storage" in of:
         chosen["format"] = (config["storages"][of["storage"]]["format"],)
     return chosen

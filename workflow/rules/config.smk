@@ -12,7 +12,19 @@ refuse_windows()
 
 from cloakbench.errors import InputError
 from cloakbench.study.config import OWN_GRAPH, complete
-from cloakbench.study.grid import as_wildcards, budgets, cell_of, cells, covers_paper, left_over, pattern, values_of
+from cloakbench.study.grid import (
+    as_wildcards,
+    budgets,
+    cell_of,
+    cells,
+    covers_paper,
+    left_over,
+    link,
+    links,
+    pattern,
+    values_of,
+)
+from cloakbench.study.sources import canvas, crops, members, recognisers
 
 try:
     # what is measured beside a study is no part of it
@@ -30,8 +42,9 @@ STUDY = f"results/{config['study']}"
 LOGS = f"logs/{config['study']}"
 MATRIX = config["matrix"]
 BUDGETS = budgets(MATRIX)
-MODELS = sorted({*MATRIX["source"], *MATRIX["target"]})
-CROPS = sorted({config["models"][model]["crop"] for model in MODELS})
+MODELS = recognisers(config)
+SOURCES = sorted({name for source in MATRIX["source"] for name in members(config, source)})
+CROPS = crops(config)
 TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]

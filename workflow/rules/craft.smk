@@ -1,19 +1,22 @@
-# All budgets of an attack follow one path until the smaller budget's clip sets in. `path` walks it from budget to
-# budget, `craft` leaves it where a budget's own steps begin: 147 gradients an image for the paper's six budgets
-# instead of 271, one cell is one file and one job, and a new budget repeats no smaller one.
+# From the clean faces of a canvas, a recogniser's crop, to a cell's crafted ones: (N, height, width, 3) uint8.
+# Where an attack's budgets share a path, `path` walks it from budget to budget, and `craft` leaves it where a budget's own
+# steps begin: 147 gradients a face for BIM at the paper's six budgets instead of 271, one cell is one file and one job,
+# and a further budget repeats no other one. What a stretch leaves for the next, the state, lies in path/.
 rule path:
-    """Walk the path that all budgets share, from the next smaller budget to this one."""
+    """Walk the path that all budgets of an attack share, along one stretch."""
     input:
         again("path"),
-        unpack(lambda wildcards: model_files(wildcards.source)),
+        unpack(source_files),
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
         start=path_start,
-        passed=f"{STUDY}/gate/{{source}}.json",
+        passed=passed_gates,
     output:
-        crafted=f"{STUDY}/path/{CRAFTED_AS}{PART}.npy",
+        state=f"{STUDY}/path/{CRAFTED_AS}{PART}.npy",
     log:
         f"{LOGS}/path/{CRAFTED_AS}{PART}.log",
+    wildcard_constraints:
+        eps=r"\d+",  # also those between a study's budgets
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -23,28 +26,39 @@ rule path:
     params:
         compute=CRAFTING,
         code=code_of("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
+        sources=source_facts,
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        previous=lambda wildcards: smaller_budget(wildcards.eps),
-        gallery=gallery_option,
+        previous=lambda wildcards: link(int(wildcards.eps)),
+        seed=config["seed"],
         part=part_option,
         settings=made_with("path"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/craft.py "
-        "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
-        "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} --walk-from {params.previous} {params.part} --output {output.crafted:q} "
-        "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--start {input.start:q} "
+        "--weights {input.weights:q} "
+        "--galleries {input.galleries:q} "
+        "--sources {params.sources:q} "
+        "--attack {params.attack:q} "
+        "--eps {wildcards.eps} "
+        "--walk-from {params.previous} "
+        "--seed {params.seed} "
+        "{params.part} "
+        "--output {output.state:q} "
+        "{params.compute} "
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
 rule craft:
-    """Craft one cell: from where budget eps leaves the shared path, clipped to eps."""
+    """Craft one cell: from where its budget leaves the path, or from the clean faces."""
     input:
         again("craft"),
-        unpack(lambda wildcards: model_files(wildcards.source)),
+        unpack(source_files),
         subjects=f"{STUDY}/subjects.csv",
         faces=clean_faces,
-        start=rules.path.output.crafted,
+        start=crafting_start,
+        passed=passed_gates,
     output:
         crafted=f"{STUDY}/crafted/{CRAFTED_AS}{PART}.npy",
     log:
@@ -58,14 +72,23 @@ rule craft:
     params:
         compute=CRAFTING,
         code=code_of("craft.py"),
-        model=lambda wildcards: model_facts(wildcards.source, "arch", "head", "mean", "std", "scale"),
+        sources=source_facts,
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        gallery=gallery_option,
+        seed=config["seed"],
         part=part_option,
         settings=made_with("craft"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/craft.py "
-        "--subjects {input.subjects:q} --faces {input.faces:q} --start {input.start:q} "
-        "--weights {input.weights:q} {params.gallery} --model {params.model:q} --attack {params.attack:q} "
-        "--eps {wildcards.eps} {params.part} --output {output.crafted:q} {params.compute} "
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--start {input.start:q} "
+        "--weights {input.weights:q} "
+        "--galleries {input.galleries:q} "
+        "--sources {params.sources:q} "
+        "--attack {params.attack:q} "
+        "--eps {wildcards.eps} "
+        "--seed {params.seed} "
+        "{params.part} "
+        "--output {output.crafted:q} "
+        "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

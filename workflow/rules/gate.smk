@@ -26,7 +26,7 @@ rule gate:
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
         gallery=gate_options,
         # another one is tried at the cost estimate, before it may turn out to be slow
-        precision=lambda wildcards: config["compute"]["precision"] if wildcards.model in MATRIX["source"] else "",
+        precision=lambda wildcards: config["compute"]["precision"] if wildcards.model in SOURCES else "",
         settings=made_with("gate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/gate.py "

@@ -2,6 +2,7 @@
 import json
 import shlex
 
+from cloakbench.attacks.families import FAMILIES
 from cloakbench.photos.drawn import not_drawn
 
 RESOURCES = "resources/weights"
@@ -122,13 +123,31 @@ def drawn_elsewhere(wildcards):
     return []
 
 
-def smaller_budget(eps):
-    """The next smaller budget of the study, or 0: the clean faces, where every path starts."""
-    return max((budget for budget in BUDGETS if budget < int(eps)), default=0)
-
-
 def clean_faces(wildcards):
-    return FACES.format(**dict(wildcards), crop=crop_of(wildcards.source))
+    return FACES.format(**dict(wildcards), crop=canvas(config, wildcards.source))
+
+
+def source_files(wildcards):
+    """The files of the recognisers that faces are crafted on, by kind."""
+    files = [model_files(name) for name in members(config, wildcards.source)]
+    return {
+        "weights": [one["weights"] for one in files],
+        "galleries": [one["gallery"] for one in files if "gallery" in one],
+    }
+
+
+def source_facts(wildcards):
+    """What crafting has to know of them, as JSON: one after another, and its crop where that is not the canvas."""
+    facts, shown = [], canvas(config, wildcards.source)
+    for name in members(config, wildcards.source):
+        facts.append(json.loads(model_facts(name, "arch", "head", "mean", "std", "scale")))
+        if crop_of(name) != shown:
+            facts[-1]["crop"] = config["crops"][crop_of(name)]
+    return json.dumps(facts)
+
+
+def passed_gates(wildcards):
+    return expand("{gate}", gate=[f"{STUDY}/gate/{name}.json" for name in members(config, wildcards.source)])
 
 
 def cell_facts(wildcards):
@@ -157,8 +176,15 @@ def part_option(wildcards):
 
 
 def path_start(wildcards):
-    eps = smaller_budget(wildcards.eps)
-    return rules.path.output.crafted.format(**dict(wildcards) | {"eps": eps}) if eps else clean_faces(wildcards)
+    """The state that a stretch of the path goes on from; none at the clean faces."""
+    eps = link(int(wildcards.eps))
+    return rules.path.output.state.format(**dict(wildcards) | {"eps": eps}) if eps else []
+
+
+def crafting_start(wildcards):
+    """The state at which a budget leaves the path; none where the attack's family shares none."""
+    shares = FAMILIES[config["attacks"][wildcards.attack]["family"]].shares_path
+    return rules.path.output.state.format(**dict(wildcards)) if shares else []
 
 
 def crafted_faces(wildcards):
@@ -172,14 +198,15 @@ def example_faces(source, attack):
     """The files whose first face is the first subject's: clean, then by budget."""
     crafted = {f"eps {eps}": rules.craft.output.crafted for eps in BUDGETS}
     files = {"clean": FACES} | crafted
-    keys = {"source": source, "attack": attack, "crop": crop_of(source), "part": 0}
+    keys = {"source": source, "attack": attack, "crop": canvas(config, source), "part": 0}
     return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
 
 
 def crafting_options(wildcards):
     """What will be crafted on a recogniser, for the estimate of its cost."""
-    if wildcards.model not in MATRIX["source"]:
+    sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]
+    if not sources:
         return ""
-    attacks = shlex.quote(json.dumps([config["attacks"][name] for name in MATRIX["attack"]]))
+    attacks = shlex.quote(json.dumps([config["attacks"][name] for name in MATRIX["attack"]] * len(sources)))
     precision = config["compute"]["precision"]
     return f"--attacks {attacks} --eps {' '.join(map(str, BUDGETS))} --precision {precision}"

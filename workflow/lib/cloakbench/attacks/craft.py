@@ -2,119 +2,84 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from cloakbench.attacks.iterative import IterativeSign, input_gradient, iterations
-from cloakbench.recognisers.recogniser import PRECISIONS, Recogniser, batches, to_faces, to_tensor
-
-TIMED = 3  # gradients of which the fastest counts: what else the machine does only ever adds
-LONG = 1.0  # seconds after which no further one is timed
-SLOWER = 1.2  # times as long; less may be chance
-
-
-def walk(
-    recogniser: Recogniser,
-    attack: IterativeSign,
-    faces: np.ndarray,
-    start: np.ndarray,
-    labels: np.ndarray,
-    eps: int,
-    steps: int,
-    crafted: np.ndarray,
-    batch: int,
-    device: torch.device,
-) -> None:
-    """Fill `crafted` with the faces `start` after `steps` iterations within `eps` grey levels of `faces`.
-
-    All three are (N, size, size, 3) uint8; labels: (N,) the true classes.
-    """
-    with tqdm(total=steps * len(faces), desc=f"eps {eps}", unit="gradient", mininterval=1) as bar:
-        for part in batches(faces, batch):
-            clean, x = to_tensor(faces[part], device), to_tensor(start[part], device)
-            aims = attack.aims(recogniser, clean, torch.from_numpy(labels[part]).to(device))
-            ticking = ticks(bar, steps, len(x))
-            crafted[part] = to_faces(attack.walk(recogniser, x, clean, aims, eps, ticking))
+from cloakbench.attacks.draws import Draws
+from cloakbench.attacks.families import FAMILIES, attack
+from cloakbench.attacks.norms import NORMS
+from cloakbench.attacks.problem import Problem, Sharing, Source
+from cloakbench.attacks.states import StateFile, States
+from cloakbench.files.writing import writing, writing_faces
+from cloakbench.recognisers.recogniser import batches, to_faces, to_tensor
+from cloakbench.recognisers.views import View
 
 
-def gradients_in(recogniser: Recogniser) -> str:
-    """What its gradients are really computed in, a key of devices.PRECISIONS: the config only asks. A network with its
-    own graph stays in fp32 where bf16 is asked for, and a CPU or an older card knows no tf32."""
-    if recogniser.dtype == torch.bfloat16:
-        return "bf16"
-    device = recogniser.mean.device
-    knows_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "tf32" if knows_tf32 and torch.backends.cuda.matmul.allow_tf32 else "fp32"
+class Member(NamedTuple):
+    """A recogniser of a cell's source. labels: (N,) int64, the true classes of all faces by its own count."""
+
+    model: Callable[[torch.Tensor], torch.Tensor]
+    labels: np.ndarray
+    view: View
 
 
-def ticks(bar: tqdm, steps: int, faces: int) -> Iterator[int]:
+class Cell(NamedTuple):
+    """What is crafted. faces: (N, H, W, 3) uint8, the clean ones on the canvas; numbers: (N,) int64, which face of the
+    study each is; eps: the budget."""
+
+    members: Sequence[Member]
+    faces: np.ndarray
+    numbers: np.ndarray
+    eps: int
+    seed: int
+    batch: int
+    device: torch.device
+
+    def problems(self, gradients: int) -> Iterator[tuple[slice, Problem]]:
+        """Batch by batch, which faces and their problem. gradients: what each face will cost, for the bar."""
+        with tqdm(total=gradients * len(self.faces), desc=f"eps {self.eps}", unit="gradient", mininterval=1) as bar:
+            for part in batches(self.faces, self.batch):
+                clean = to_tensor(self.faces[part], self.device)
+                sources = [Source(one.model, self._tensor(one.labels[part]), one.view) for one in self.members]
+                draws = Draws(self.seed, self._tensor(self.numbers[part]))
+                yield part, Problem(sources, clean, self.eps, draws, partial(ticks, bar, len(clean)))
+
+    def _tensor(self, numbers: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(numbers).to(self.device)
+
+
+def craft(entry: dict, cell: Cell, start: Path | None, output: Path) -> None:
+    """Write the crafted faces, (N, H, W, 3) uint8. entry: the attack, as in a config; start: the state at this budget's
+    end of the path, None to begin at the clean faces."""
+    crafter, norm = attack(**entry), NORMS[FAMILIES[entry["family"]].norm]
+    states = States(start) if start else None
+    gradients = crafter.gradients(cell.eps) - (crafter.shared(cell.eps) if start else 0)
+    with writing_faces(output, len(cell.faces), cell.faces.shape[1:3]) as crafted:
+        for part, problem in cell.problems(gradients):
+            x = crafter.craft(problem, states and states.of(part, cell.device))
+            if (norm(x - problem.clean) > cell.eps).any():
+                raise ValueError(f"family {entry['family']} has left its budget of {cell.eps}")
+            crafted[part] = to_faces(x)
+
+
+def walk(entry: dict, cell: Cell, start: Path | None, previous: int, output: Path) -> None:
+    """Write the states of a Sharing attack where this budget leaves the path. start: those at budget `previous`."""
+    crafter: Sharing = attack(**entry)
+    states = States(start) if start else None
+    with writing(output) as temporary:
+        written = StateFile(temporary, len(cell.faces))
+        for part, problem in cell.problems(crafter.shared(cell.eps) - crafter.shared(previous)):
+            written[part] = crafter.walk(problem, states and states.of(part, cell.device), previous)
+
+
+def ticks(bar: tqdm, faces: int, steps: Iterable[int]) -> Iterator[int]:
     """Count `steps`, moving the bar by a gradient a face each time."""
-    for step in range(steps):
+    for step in steps:
         yield step
         bar.update(faces)
-
-
-def shared_steps(attack: IterativeSign, eps: int, previous: int) -> int:
-    """Steps from the shared path's state at budget `previous` (0: the clean face) to its state at `eps`."""
-    return attack.shared_steps(eps) - attack.shared_steps(previous)
-
-
-def gradients(attack: IterativeSign, budgets: Iterable[int]) -> int:
-    """Gradients that one face costs in all budgets together: 147 for the paper's six at a step size of 1."""
-    previous = [0, *sorted(budgets)]
-    return sum(shared_steps(attack, eps, before) + own_steps(attack, eps) for before, eps in pairwise(previous))
-
-
-def estimate(
-    recogniser: Recogniser,
-    attacks: Sequence[IterativeSign],
-    budgets: Sequence[int],
-    count: int,
-    faces: np.ndarray,
-    device: torch.device,
-    fp32: Recogniser,
-) -> str:
-    """What crafting `count` faces costs, from the time that a batch of (B, size, size, 3) `faces` takes here.
-
-    fp32: the same recogniser in fp32. Where `recogniser` computes in less and takes longer, the line ends with that.
-    """
-    total = count * sum(gradients(attack, budgets) for attack in attacks)
-    own = seconds_a_gradient(recogniser, faces, device)
-    seconds = total * own
-    disk = 2 * count * len(attacks) * len(budgets) * faces[0].nbytes  # each cell and its state on the shared path
-    duration = timedelta(seconds=math.ceil(seconds))
-    cost = f"{total:,} gradients, about {duration} in one job on {device.type}, {disk / 1e6:,.0f} MB of faces"
-    if recogniser.dtype == fp32.dtype:
-        return cost
-    times = own / seconds_a_gradient(fp32, faces, device)
-    precision = next(name for name, dtype in PRECISIONS.items() if dtype == recogniser.dtype)
-    return f"{cost}; {advice(precision, times, device)}" if times > SLOWER else cost
-
-
-def advice(precision: str, times: float, device: torch.device) -> str:
-    """What to do about a precision in which a gradient takes `times` as long as in fp32."""
-    return f"{precision} takes {times:.1f} times as long as fp32 on this {device.type}: set compute.precision: fp32"
-
-
-def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device) -> float:
-    """Seconds that the gradient of one of (B, size, size, 3) faces takes when B are computed at once."""
-    x, classes = to_tensor(faces, device), torch.zeros(len(faces), dtype=torch.int64, device=device)
-    input_gradient(recogniser, x, classes).cpu()  # the first one allocates and chooses kernels
-    taken: list[float] = []
-    while len(taken) < TIMED and sum(taken) < LONG:
-        started = time.perf_counter()
-        input_gradient(recogniser, x, classes).cpu()
-        taken.append(time.perf_counter() - started)
-    return min(taken) / len(faces)
-
-
-def own_steps(attack: IterativeSign, eps: int) -> int:
-    """Steps that budget eps does not share: from the path's state to the end, clipped to eps."""
-    return iterations(eps) - attack.shared_steps(eps)

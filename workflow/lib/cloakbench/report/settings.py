@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.files.seals import REMEDY, read_seal, seal_of
+from cloakbench.study.sources import members
 
 FORMAT = 2  # of provenance.json; the first had no number
 # a setting in a seal: what the config says of it for the cell that the file is `of`
@@ -22,7 +23,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "matrix": lambda config, of: config["matrix"],
     "top_k": lambda config, of: sorted(config["top_k"]),
 }
-ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was
+ONE_OF = ("model", "target")  # the key of a cell that names the recogniser whose job it was
 
 
 def contradictions(paths: Iterable[Path], config: Mapping, code: Container[str]) -> Iterator[str]:
@@ -56,7 +57,16 @@ def _configured(name: str, value: Any, settings: Mapping, config: Mapping, code:
     if name == "model":
         entry = config["models"].get(next(of[key] for key in ONE_OF if key in of), {})
         return {fact: entry.get(fact, said) for fact, said in value.items()}
+    if name == "sources":
+        names = members(config, of["source"])
+        return len(names) == len(value) and [_of_member(*pair, config) for pair in zip(value, names, strict=True)]
     try:
         return CONFIGURED[name](config, of) if name in CONFIGURED else value
     except KeyError:  # of a cell that the study no longer has
         return value
+
+
+def _of_member(said: Mapping, member: str, config: Mapping) -> dict[str, Any]:
+    entry = config["models"].get(member, {})
+    entry = entry | {"crop": config["crops"].get(entry.get("crop"))}
+    return {fact: entry.get(fact, value) for fact, value in said.items()}

@@ -19,7 +19,9 @@ from snakemake.utils import validate
 from cloakbench.errors import InputError
 from cloakbench.study.classes import META, read_classes
 from cloakbench.study.keys import DEFAULTS, KEYS
+from cloakbench.study.sources import recognisers, resizable
 
+FAMILY = ".schema.yaml"  # how the names of the schemas of attacks' families end
 OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself
 TREE = "a folder <root>/<identity>/<photo>"
 
@@ -30,8 +32,13 @@ def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -
     """
     for path in files:
         check_keys(path)
-    meant(config, yaml.safe_load(schema.read_text()))
+    families = {path.name.removesuffix(FAMILY): path for path in (schema.parent / "attacks").glob(f"*{FAMILY}")}
+    meant(config, with_families(yaml.safe_load(schema.read_text()), families.values()))
+    config.update(plain("", config))
     fill_and_check(config, schema)
+    for name, entry in config["attacks"].items():
+        require(entry["family"] in families, f"attacks.{name}.family: {entry['family']!r} is none", families)
+        fill_and_check(entry, families[entry["family"]], f"attacks.{name}")
     measured = config.pop("benchmark")  # it is in no job's params and not in provenance.json
     check_unused(config, yaml.safe_load(shipped.read_text()))
     fill_where_read(config)
@@ -121,14 +128,21 @@ def plain(key: str, value: Any) -> Any:
     return value
 
 
-def fill_and_check(config: dict, schema: Path) -> None:
-    """Fill in the schema's defaults and refuse what it does not allow."""
-    config.update(plain("", config))
+def with_families(schema: dict, families: Iterable[Path]) -> dict:
+    """The config's schema with the settings of all families of attacks in it."""
+    known = schema["properties"]["attacks"]["additionalProperties"]["properties"]
+    for path in families:
+        known |= {key: part for key, part in yaml.safe_load(path.read_text())["properties"].items() if key != "family"}
+    return schema
+
+
+def fill_and_check(part: dict, schema: Path, key: str = "") -> None:
+    """Fill in the schema's defaults and refuse what it does not allow. key: where in the config the part stands."""
     try:
-        validate(config, str(schema))
+        validate(part, str(schema))
     except WorkflowError as error:
         fault = error.__context__  # jsonschema's own ValidationError
-        where = fault.json_path.removeprefix("$").lstrip(".") or "top level"
+        where = f"{key}{fault.json_path.removeprefix('$')}".lstrip(".") or "top level"
         if fault.validator == "additionalProperties":
             require(False, f"{where}: {shortened(fault.message)}", fault.schema["properties"])
         description = fault.schema.get("description", "")
@@ -143,7 +157,7 @@ def shortened(message: str, limit: int = 500) -> str:
 def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
     """Every setting that this study would not read: where it stands, and why."""
     dataset, models = config["dataset"], config["models"]
-    used = {*config["matrix"]["source"], *config["matrix"]["target"]} & set(models)
+    used = {*recognisers(config)} & set(models)
     if dataset["loader"] == "synthetic":
         yield ("dataset", "root"), "loader synthetic renders its photos"
     else:
@@ -223,18 +237,35 @@ def check(config: Mapping) -> None:
     """Refuse what the schema cannot see: names that do not exist, and keys that need each other."""
     matrix, dataset = config["matrix"], config["dataset"]
     for key in KEYS:
-        for name in matrix.get(key.name, []) if key.catalogue else []:
-            known = config[key.catalogue]
-            require(name in known, f"matrix.{key.name}: {name!r} is not in {key.catalogue}", known)
+        for name in matrix.get(key.name, []) if key.catalogues else []:
+            known = [entry for catalogue in key.catalogues for entry in config[catalogue]]
+            require(name in known, f"matrix.{key.name}: {name!r} is not in {' or '.join(key.catalogues)}", known)
+    for name, ensemble in config["ensembles"].items():
+        check_ensemble(f"ensembles.{name}", name, ensemble, config)
     if dataset["loader"] != "synthetic":
         require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs {TREE}")
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
-    for name in sorted({*matrix["source"], *matrix["target"]}):
+    for name in recognisers(config):
         check_model(f"models.{name}", config["models"][name], config)
     for name, crop in config["crops"].items():
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
         check_aligned(f"crops.{name}", crop)
+
+
+def check_ensemble(key: str, name: str, ensemble: Mapping, config: Mapping) -> None:
+    """Its members are known, and each can look at its canvas."""
+    models, crops = config["models"], config["crops"]
+    require(name not in models, f"{key}: {name!r} is in models too; give one of them another name")
+    for member in ensemble["members"]:
+        require(member in models, f"{key}.members: {member!r} is not in models", models)
+    seen = {member: models[member]["crop"] for member in ensemble["members"]}
+    chosen = ensemble.get("crop", seen[ensemble["members"][0]])
+    require(chosen in crops, f"{key}.crop: {chosen!r} is not in crops", crops)
+    for member, crop in seen.items():
+        fits = crop in crops and resizable(crops[chosen], crops[crop])
+        other = f"{member} sees {crop}, which is not {chosen} in another size"
+        require(fits, f"{key}: {other}; accepted: members whose crops differ in nothing but size")
 
 
 def check_aligned(key: str, crop: Mapping) -> None:

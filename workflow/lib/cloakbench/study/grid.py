@@ -6,11 +6,12 @@ Standard library only, for the rule files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
 from cloakbench.study.keys import DEFAULTS, KEYS, STAGES
+from cloakbench.study.sources import crops, recognisers
 
 Cell = dict[str, Any]  # name of a key to its value; a key at its default is left out
 
@@ -34,6 +35,33 @@ def keys_of(stage: str, matrix: Mapping) -> list[str]:
 def budgets(matrix: Mapping) -> list[int]:
     """Smallest first: a larger budget's path goes on where the smaller one's ends."""
     return sorted(matrix["eps"])
+
+
+def link(eps: int) -> int:
+    """The budget from whose state an attack that shares its path walks on to budget eps; 0: from the clean faces.
+
+    The largest power of two below it, as the paper's budgets are, or 0 where the whole way is short. It follows from
+    eps alone: a budget that is added to a study changes no other's way.
+
+    >>> [link(eps) for eps in (4, 5, 8, 9, 16, 128)]
+    [0, 0, 4, 8, 8, 64]
+    """
+    return 2 ** ((eps - 1).bit_length() - 1) if eps >= 8 else 0
+
+
+def links(budgets: Iterable[int]) -> list[tuple[int, int]]:
+    """All stretches of the path that leads to these budgets, each once, as the two budgets at its ends.
+
+    >>> links([4, 9])
+    [(0, 4), (4, 8), (8, 9)]
+    """
+    found, waiting = set(), list(budgets)
+    while waiting:
+        eps = waiting.pop()
+        if eps and eps not in found:
+            found.add(eps)
+            waiting.append(link(eps))
+    return [(link(eps), eps) for eps in sorted(found)]
 
 
 def cells(matrix: Mapping, stage: str = "classify") -> Iterator[Cell]:
@@ -98,19 +126,22 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     settings, everything counts as left over: what the study still makes of it is made again.
     """
     matrix, chunks, compared = config["matrix"], config["compute"]["chunks"], covers_paper(config)
-    models = {name: config["models"][name] for name in (*matrix["source"], *matrix["target"])}
+    models = {name: config["models"][name] for name in recognisers(config)}
     asked = {key: {value.removeprefix(f"{key}=").rstrip("/") for value in values_of(key, matrix)} for key in matrix} | {
         "model": set(models),
-        "crop": {model["crop"] for model in models.values()},
+        "crop": {*crops(config)},
         "part": {*map(str, range(chunks))} if chunks > 1 else set(),
         "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
     }
+
+    walked = {str(eps) for _, eps in links(matrix["eps"])}
 
     def left(name: str, settings: Mapping) -> bool:
         if not settings:
             return True
         stage, of = settings["stage"], settings["of"]
-        if any(value not in asked.get(key, ()) for key, value in of.items()):
+        wanted = asked | {"eps": walked} if stage == "path" else asked
+        if any(value not in wanted.get(key, ()) for key, value in of.items()):
             return True
         whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
         return whole or {

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """stage: the first whose files differ by it. catalogue: where the config says what its values mean, if anywhere.
+    """stage: the first whose files differ by it. catalogues: where the config says what its values mean, if anywhere.
 
     default: its value where a study does not say; a cell that has it is written down, in paths, tables and seals,
     as if there were no such key. Another value is a folder <name>=<value> before the storage's.
@@ -14,17 +14,17 @@ class Key(NamedTuple):
 
     name: str
     stage: str
-    catalogue: str | None = None
+    catalogues: tuple[str, ...] = ()
     default: str | None = None
 
 
 STAGES = ("craft", "store", "redetect", "classify")
 KEYS = (
-    Key("source", "craft", "models"),
-    Key("attack", "craft", "attacks"),
+    Key("source", "craft", ("models", "ensembles")),
+    Key("attack", "craft", ("attacks",)),
     Key("eps", "craft"),
-    Key("storage", "store", "storages"),
-    Key("target", "classify", "models"),
+    Key("storage", "store", ("storages",)),
+    Key("target", "classify", ("models",)),
 )
 NAMES = [key.name for key in KEYS]
 DEFAULTS = {key.name: key.default for key in KEYS if key.default is not None}

@@ -1,0 +1,100 @@
+"""What crafting costs, told before it begins."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import numpy as np
+import torch
+
+from cloakbench.attacks.families import FAMILIES, attack
+from cloakbench.attacks.gradients import input_gradient
+from cloakbench.attacks.problem import Source
+from cloakbench.recognisers.recogniser import PRECISIONS, Recogniser, to_tensor
+from cloakbench.recognisers.views import View, whole
+
+TIMED = 3  # gradients of which the fastest counts: what else the machine does only ever adds
+LONG = 1.0  # seconds after which no further one is timed
+SLOWER = 1.2  # times as long; less may be chance
+
+
+def gradients(entry: dict, budgets: Iterable[int], links: Iterable[tuple[int, int]]) -> int:
+    """Gradients that one face costs in each source, in all budgets together: 147 for BIM and the paper's six.
+
+    entry: the attack, as in a config. links: the stretches of the path to every budget, each from a budget to a larger
+    one, for families that share it.
+
+    >>> bim, links = {"family": "iterative_sign", "goal": "untargeted", "step_size": 1}, [(0, 4), (4, 8)]
+    >>> gradients(bim, [4, 8], links)  # 4 and 4 along the path, then 1 and 2: min(eps + 4, 1.25 eps) in each budget
+    11
+    """
+    crafter = attack(**entry)
+    if not FAMILIES[entry["family"]].shares_path:
+        return sum(map(crafter.gradients, budgets))
+    walked = sum(crafter.shared(eps) - crafter.shared(previous) for previous, eps in links)
+    return walked + sum(crafter.gradients(eps) - crafter.shared(eps) for eps in budgets)
+
+
+def estimate(
+    recogniser: Recogniser,
+    entries: Sequence[dict],
+    budgets: Sequence[int],
+    links: Sequence[tuple[int, int]],
+    count: int,
+    faces: np.ndarray,
+    device: torch.device,
+    fp32: Recogniser,
+    view: View = whole,
+) -> str:
+    """What crafting `count` faces costs, from the time that a batch of (B, height, width, 3) `faces` takes here.
+
+    entries: the attacks of each source that the recogniser is, or is a member of. fp32: the same recogniser in fp32.
+    Where `recogniser` computes in less and takes longer, the line ends with that.
+    """
+    total = count * sum(gradients(entry, budgets, links) for entry in entries)
+    own = seconds_a_gradient(recogniser, faces, device, view)
+    duration = timedelta(seconds=math.ceil(total * own))
+    sharing = [FAMILIES[entry["family"]].shares_path for entry in entries]
+    files = len(entries) * len(budgets) + sum(sharing) * len(links)  # each cell, and each state of a path
+    disk = files * count * faces[0].nbytes
+    cost = f"{total:,} gradients, about {duration} in one job on {device.type}, {disk / 1e6:,.0f} MB of faces"
+    if recogniser.dtype == fp32.dtype:
+        return cost
+    times = own / seconds_a_gradient(fp32, faces, device, view)
+    precision = next(name for name, dtype in PRECISIONS.items() if dtype == recogniser.dtype)
+    return f"{cost}; {advice(precision, times, device)}" if times > SLOWER else cost
+
+
+def advice(precision: str, times: float, device: torch.device) -> str:
+    """What to do about a precision in which a gradient takes `times` as long as in fp32."""
+    return f"{precision} takes {times:.1f} times as long as fp32 on this {device.type}: set compute.precision: fp32"
+
+
+def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device, view: View = whole) -> float:
+    """Seconds that the gradient of one of (B, height, width, 3) faces takes when B are computed at once."""
+    x, classes = to_tensor(faces, device), torch.zeros(len(faces), dtype=torch.int64, device=device)
+    source = [Source(recogniser, classes, view)]
+    input_gradient(source, x, [classes]).cpu()  # the first one allocates and chooses kernels
+    taken: list[float] = []
+    while len(taken) < TIMED and sum(taken) < LONG:
+        started = time.perf_counter()
+        input_gradient(source, x, [classes]).cpu()
+        taken.append(time.perf_counter() - started)
+    return min(taken) / len(faces)
+
+
+def gradients_in(recognisers: Iterable[Recogniser]) -> str:
+    """What the gradients of these are really computed in, keys of PRECISIONS: the config only asks. A network with its
+    own graph stays in fp32 where bf16 is asked for, and a CPU or an older card knows no tf32."""
+    return " and ".join(sorted(set(map(_gradients_in, recognisers))))
+
+
+def _gradients_in(recogniser: Recogniser) -> str:
+    if recogniser.dtype == torch.bfloat16:
+        return "bf16"
+    device = recogniser.mean.device
+    knows_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "tf32" if knows_tf32 and torch.backends.cuda.matmul.allow_tf32 else "fp32"

@@ -1,0 +1,38 @@
+"""Which recognisers a study has, and which of them a source of its grid is made of. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def members(config: Mapping, source: str) -> list[str]:
+    """The recognisers that faces are crafted on: one, or those of an ensemble, in its order."""
+    return _ensemble(config, source).get("members", [source])
+
+
+def canvas(config: Mapping, source: str) -> str:
+    """The crop whose pixels are changed and published: a recogniser's own; an ensemble's where it names one, else its
+    first member's."""
+    return _ensemble(config, source).get("crop") or config["models"][members(config, source)[0]]["crop"]
+
+
+def _ensemble(config: Mapping, source: str) -> Mapping:
+    return config.get("ensembles", {}).get(source, {})  # in provenance.json of earlier versions there are none
+
+
+def recognisers(config: Mapping) -> list[str]:
+    """All recognisers of the grid, sorted."""
+    matrix = config["matrix"]
+    return sorted({*matrix["target"], *(name for source in matrix["source"] for name in members(config, source))})
+
+
+def crops(config: Mapping) -> list[str]:
+    """All crops of the grid, sorted."""
+    own = {config["models"][name]["crop"] for name in recognisers(config)}
+    return sorted(own | {canvas(config, source) for source in config["matrix"]["source"]})
+
+
+def resizable(canvas: Mapping, crop: Mapping) -> bool:
+    """Whether one crop of a face is the other but for its size, so that a recogniser of it can look at the canvas."""
+    shapes = [dict(one, size=0, short_side=one.get("short_side", one["size"]) / one["size"]) for one in (canvas, crop)]
+    return shapes[0] == shapes[1]
