@@ -8,8 +8,8 @@ rule classify:
         unpack(lambda wildcards: model_files(wildcards.target)),
         passed=f"{STUDY}/gate/{{target}}.json",
         subjects=f"{STUDY}/subjects.csv",
-        stored=rules.store.output.stored,
-        redetected=rules.redetect.output.redetected,
+        stored=of_probes(rules.store.output.stored),
+        redetected=of_probes(rules.redetect.output.redetected),
     output:
         ranks=f"{STUDY}/parts/{JUDGED_AS}{PART}.csv" if PARTS else RANKS,
     log:

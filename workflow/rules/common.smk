@@ -73,6 +73,7 @@ if CARDS and workflow.local_exec and workflow.is_main_process and "gpu" not in w
 
 wildcard_constraints:
     **{key: "|".join(map(re.escape, values_of(key, MATRIX))) for key in MATRIX},
+    role="|".join(values_of("role", {"role": ROLES})),
     model="|".join(MODELS),
     crop="|".join(CROPS),
     part=r"\d+",

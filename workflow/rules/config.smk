@@ -24,6 +24,7 @@ from cloakbench.study.grid import (
     pattern,
     values_of,
 )
+from cloakbench.study.keys import ROLES
 from cloakbench.study.sources import canvas, crops, members, recognisers
 
 try:
@@ -52,14 +53,15 @@ ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
 ENROL_MIN = config["dataset"].get("enrol_min", ENROL) if ENROL else 0
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
 ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
-BATCHES = -(-ATTACKED // config["compute"]["batch"])
 
 # where files lie: below a stage's folder by the cell, as far as the stage tells cells apart. The parts that a cell's
 # faces are computed in are one more wildcard; without parts a cell is one file
 PARTS = {"part": range(config["compute"]["chunks"])} if config["compute"]["chunks"] > 1 else {}
 PART = f"{os.sep}part{{part}}" if PARTS else ""
-CRAFTED_AS = pattern("craft", MATRIX)
-STORED_AS = pattern("store", MATRIX)
-REDETECTED_AS = pattern("redetect", MATRIX)
+# before the cell stands whose photographs its faces are, where these are not the probes: role=enrolled/
+CRAFTED_AS = "{role}" + pattern("craft", MATRIX)
+STORED_AS = "{role}" + pattern("store", MATRIX)
+REDETECTED_AS = "{role}" + pattern("redetect", MATRIX)
 JUDGED_AS = pattern("classify", MATRIX)
-FACES = f"{STUDY}/subjects/{{crop}}{PART}.npy"
+PHOTOS_OF = {"probe": "subjects", "enrolled": "enrolled"}  # by role, the table of its photographs
+FACES = f"{STUDY}/{{photos}}/{{crop}}{PART}.npy"

@@ -7,7 +7,7 @@ rule path:
     input:
         again("path"),
         unpack(source_files),
-        subjects=f"{STUDY}/subjects.csv",
+        subjects=photos_of,
         faces=clean_faces,
         start=path_start,
         passed=passed_gates,
@@ -55,7 +55,7 @@ rule craft:
     input:
         again("craft"),
         unpack(source_files),
-        subjects=f"{STUDY}/subjects.csv",
+        subjects=photos_of,
         faces=clean_faces,
         start=crafting_start,
         passed=passed_gates,

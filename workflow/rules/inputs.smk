@@ -123,8 +123,23 @@ def drawn_elsewhere(wildcards):
     return []
 
 
+def of_probes(path):
+    """The files of the probes' cells, for those who look at no others."""
+    return path.replace("{role}", "")
+
+
+def role_of(wildcards):
+    return cell_of(wildcards).get("role", "probe")
+
+
+def photos_of(wildcards):
+    """The table of the photographs whose faces a cell has."""
+    return f"{STUDY}/{PHOTOS_OF[role_of(wildcards)]}.csv"
+
+
 def clean_faces(wildcards):
-    return FACES.format(**dict(wildcards), crop=canvas(config, wildcards.source))
+    photos, crop = PHOTOS_OF[role_of(wildcards)], canvas(config, wildcards.source)
+    return FACES.format(**dict(wildcards), photos=photos, crop=crop)
 
 
 def source_files(wildcards):
@@ -157,12 +172,13 @@ def cell_facts(wildcards):
 
 def every_cell(path, stage):
     """The files of all cells that a stage tells apart, part by part."""
-    return [file for cell in cells(MATRIX, stage) for file in expand(path, **as_wildcards(cell, MATRIX), **PARTS)]
+    wildcards = [as_wildcards(cell, MATRIX) | {"role": ""} for cell in cells(MATRIX, stage)]
+    return [file for one in wildcards for file in expand(path, **one, **PARTS)]
 
 
 def every_clean_face(wildcards):
     """The clean faces as one recogniser wants them, part by part."""
-    return expand(FACES, crop=crop_of(wildcards.model), **PARTS)
+    return expand(FACES, photos="subjects", crop=crop_of(wildcards.model), **PARTS)
 
 
 def part_option(wildcards):
@@ -170,9 +186,11 @@ def part_option(wildcards):
     in the same company however many parts there are."""
     if not PARTS or "part" not in wildcards.keys():
         return ""
-    first, end = (BATCHES * (int(wildcards.part) + step) // len(PARTS["part"]) for step in (0, 1))
+    enrolled = "enrolled" in (role_of(wildcards), dict(wildcards).get("photos"))
+    faces = config["dataset"]["subjects"] * ENROL if enrolled else ATTACKED
     batch = config["compute"]["batch"]
-    return f"--part {first * batch}:{min(end * batch, ATTACKED)}"
+    first, end = (-(-faces // batch) * (int(wildcards.part) + step) // len(PARTS["part"]) for step in (0, 1))
+    return f"--part {first * batch}:{min(end * batch, faces)}"
 
 
 def path_start(wildcards):
@@ -198,7 +216,8 @@ def example_faces(source, attack):
     """The files whose first face is the first subject's: clean, then by budget."""
     crafted = {f"eps {eps}": rules.craft.output.crafted for eps in BUDGETS}
     files = {"clean": FACES} | crafted
-    keys = {"source": source, "attack": attack, "crop": canvas(config, source), "part": 0}
+    keys = {"role": "", "source": source, "attack": attack, "part": 0}
+    keys |= {"photos": "subjects", "crop": canvas(config, source)}
     return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
 
 

@@ -2,7 +2,7 @@ rule store:
     """Write a cell's faces as the files that would be published, with a manifest of their hashes."""
     input:
         again("store"),
-        subjects=f"{STUDY}/subjects.csv",
+        subjects=photos_of,
         faces=crafted_faces,
     output:
         stored=directory(f"{STUDY}/stored/{STORED_AS}{PART}"),

@@ -85,6 +85,18 @@ def attacked(subjects: pd.DataFrame, part: slice = slice(None)) -> pd.DataFrame:
     return subjects[subjects["subject"].notna()].iloc[part].reset_index(drop=True)
 
 
+def enrolled(subjects: pd.DataFrame, enrolment: pd.DataFrame) -> pd.DataFrame:
+    """The rows of enrolment.csv that show the attacked people, with the columns subject and photo in front: whose it is
+    as in subjects.csv, and the how manieth of theirs."""
+    people = attacked(subjects).drop_duplicates("identity").set_index("identity")["subject"]
+    photos = enrolment[enrolment["identity"].isin(people.index)]
+    numbers = {
+        "subject": photos["identity"].map(people),
+        "photo": photos.groupby("identity").cumcount().astype("Int64"),
+    }
+    return photos.assign(**numbers).sort_values(["subject", "photo"])[[*numbers, *enrolment]].reset_index(drop=True)
+
+
 def identities_of(faces: pd.DataFrame, subjects: pd.DataFrame) -> pd.Series:
     """Who is on each face of a table with the columns subject and photo, by the rows of subjects.csv."""
     known = attacked(subjects).set_index(["subject", "photo"])["identity"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from cloakbench.study.keys import DEFAULTS, KEYS, STAGES
+from cloakbench.study.keys import DEFAULTS, KEYS, ROLES, STAGES
 from cloakbench.study.sources import crops, recognisers
 
 Cell = dict[str, Any]  # name of a key to its value; a key at its default is left out
@@ -23,7 +23,15 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = ("subjects", "path", "crafted", "stored", "manifests", "redetected")  # folders where cells may lie in parts
+PARTED = (
+    "subjects",
+    "enrolled",
+    "path",
+    "crafted",
+    "stored",
+    "manifests",
+    "redetected",
+)  # folders where cells may lie in parts
 MOST_SHARES = 16
 
 
@@ -131,6 +139,8 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         "model": set(models),
         "crop": {*crops(config)},
         "part": {*map(str, range(chunks))} if chunks > 1 else set(),
+        "role": {*ROLES},
+        "photos": {"subjects", "enrolled"},
         "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
     }
 

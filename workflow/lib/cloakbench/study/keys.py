@@ -18,6 +18,10 @@ class Key(NamedTuple):
     default: str | None = None
 
 
+# Whose photographs a cell's faces are: probes are those that are attacked, enrolled the ones that the same people have
+# in the gallery. No key of the grid: cells of another role than probe are made where something asks for their files.
+ROLE = Key("role", "craft", default="probe")
+ROLES = ("probe", "enrolled")
 STAGES = ("craft", "store", "redetect", "classify")
 KEYS = (
     Key("source", "craft", ("models", "ensembles")),
@@ -27,4 +31,4 @@ KEYS = (
     Key("target", "classify", ("models",)),
 )
 NAMES = [key.name for key in KEYS]
-DEFAULTS = {key.name: key.default for key in KEYS if key.default is not None}
+DEFAULTS = {key.name: key.default for key in (ROLE, *KEYS) if key.default is not None}
