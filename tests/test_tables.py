@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import runpy
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cloakbench.errors import InputError
+from cloakbench.files.writing import writing_faces
 from cloakbench.report import tables
 from cloakbench.report.figures import curves, panels
+from conftest import ROOT
 
 ABOUT = {
     "study": "s_1",
@@ -104,6 +109,21 @@ def test_captions_say_what_a_reader_needs():
 def test_panels_are_the_papers_where_they_can_be():
     assert panels([1, 5, 10, 25, 50]) == [1, 5, 25]
     assert panels([1, 3]) == [1, 3] and panels([2]) == [2] and panels([1, 2, 3, 4]) == [1, 3, 4]
+
+
+def test_the_faces_stand_in_the_order_of_their_budgets(tmp_path, rng, monkeypatch):
+    """As the job is told them, which is not that of their names."""
+    names = ["clean", "eps 4", "eps 16", "eps 128"]
+    for name in names:
+        with writing_faces(tmp_path / f"{name}.npy", 1, (16, 16)) as faces:
+            faces[:] = rng.integers(0, 256, (1, 16, 16, 3))
+    columns = [[name, str(tmp_path / f"{name}.npy")] for name in names]
+    told = json.loads(json.dumps([["a bim", columns]], sort_keys=True))
+    drawn = []
+    monkeypatch.setattr("cloakbench.report.figures.save", lambda figure, *paths: drawn.append(figure))
+    options = Namespace(rows=told, about={"study": "toy", "loader": "synthetic"}, output=tmp_path / "examples.png")
+    runpy.run_path(str(ROOT / "scripts/examples.py"))["main"](options)
+    assert [axis.get_title() for axis in drawn[0].axes] == names
 
 
 def test_the_summary_has_a_row_a_source_target_and_attack(psr):

@@ -218,7 +218,7 @@ def example_faces(source, attack):
     files = {"clean": FACES} | crafted
     keys = {"role": "", "source": source, "attack": attack, "part": 0}
     keys |= {"photos": "subjects", "crop": canvas(config, source)}
-    return {name: file.format(**keys, eps=name.removeprefix("eps ")) for name, file in files.items()}
+    return [[name, file.format(**keys, eps=name.removeprefix("eps "))] for name, file in files.items()]
 
 
 def crafting_options(wildcards):

@@ -4,9 +4,10 @@ FIGURES = [
 ]
 
 
-EXAMPLES = {
-    f"{source} {attack}": example_faces(source, attack) for source in MATRIX["source"] for attack in MATRIX["attack"]
-}
+# lists, for their order is the figure's: of a mapping that is handed on none is left
+EXAMPLES = [
+    [f"{source} {attack}", example_faces(source, attack)] for source in MATRIX["source"] for attack in MATRIX["attack"]
+]
 EXAMPLES_HASH = handed("CLOAKBENCH_EXAMPLES", EXAMPLES)
 
 
@@ -42,7 +43,7 @@ rule examples:
     """One subject's faces by source, attack and budget, as the paper's Figure 2."""
     input:
         again("examples"),
-        sorted({file for row in EXAMPLES.values() for file in row.values()}),
+        sorted({file for _, columns in EXAMPLES for _, file in columns}),
     output:
         png=report(
             f"{STUDY}/figures/examples.png",
