@@ -15,7 +15,7 @@ from cloakbench.photos.datasets import LOADERS
 from cloakbench.publishing.store import FORMATS, SUBSAMPLING
 from cloakbench.recognisers.architectures import ARCHITECTURES, find
 from cloakbench.recognisers.foreign.graphs import FORMS
-from cloakbench.recognisers.recogniser import GALLERY_SCALE
+from cloakbench.recognisers.heads import GALLERY_SCALE
 from cloakbench.study.config import check_keys
 from cloakbench.synthetic.small import SMALL
 from conftest import ROOT, TOY, complete, job_counts, snakemake
@@ -294,7 +294,7 @@ def test_the_default_study_is_the_papers_grid(tmp_path):
     cells = 3 * 2 * 6
     assert counts["craft"] == counts["path"] == cells
     assert counts["store"] == counts["redetect"] == cells + 3  # clean ones
-    assert counts["classify"] == 3 * (cells + 3)
+    assert counts["look"] == counts["classify"] == 3 * (cells + 3)
 
 
 def test_the_schema_and_the_registries_name_the_same_things():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cloakbench.errors import InputError
 from cloakbench.measures.classify import classify
+from cloakbench.measures.look import look
 from cloakbench.photos.datasets import folder
 from cloakbench.photos.detectors import BOX, COLUMNS, POINTS, Detection, Detector, choose, from_row, to_row
 from cloakbench.photos.draw import draw
@@ -192,12 +193,13 @@ def test_a_crop_that_cannot_be_cut_names_the_file(tree, recogniser):
         cut_faces(chosen, tree, aligned, np.zeros((1, 112, 112, 3), np.uint8))
     manifest = store(np.zeros((1, 130, 120, 3), np.uint8), chosen, {"format": "png"}, tree / "stored")
     found = redetect(manifest, tree / "stored", Finds(FACE._replace(points=None)), batch=1)
-    options = (tree / "stored", recogniser, np.zeros(1, np.int64))
+    output = tree / "outputs.npy"
     with pytest.raises(InputError, match=r"stored/00000_00\.png: align: arcface needs the five points"):
-        classify(found, *options, aligned, "protected", 1, torch.device("cpu"))
+        look(found, tree / "stored", recogniser, aligned, "protected", 1, torch.device("cpu"), output)
     with pytest.raises(InputError, match=r"stored/00000_00\.png: face box .* lies outside"):
         box = {"size": 16, "margin": 0}
-        classify(found.assign(left=500.0, right=600.0), *options, box, "protected", 1, torch.device("cpu"))
+        away = found.assign(left=500.0, right=600.0)
+        look(away, tree / "stored", recogniser, box, "protected", 1, torch.device("cpu"), output)
 
 
 @pytest.mark.parametrize("missed", ["protected", "whole_crop"])
@@ -212,7 +214,9 @@ def test_the_share_outside_is_said_of_every_face_that_is_shown(tree, recogniser,
     found = redetect(manifest, tree / "stored", FirstOnly(), batch=2)
     recogniser.network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(16), recogniser.network)
     for crop, share in (({"size": 112, "align": "arcface"}, True), ({"size": 16, "margin": 0}, False)):
-        rows = classify(found, tree / "stored", recogniser, np.zeros(2, np.int64), crop, missed, 2, torch.device("cpu"))
+        look(found, tree / "stored", recogniser, crop, missed, 2, torch.device("cpu"), tree / "outputs.npy")
+        outputs = np.load(tree / "outputs.npy")
+        rows = classify(found, outputs, recogniser.head, 10, np.zeros(2, np.int64), missed, 2)
         assert (rows["outside"][0] > 0) == share
         assert list(rows["outside"].isna()) == list(rows["rank"].isna()) == [False, missed == "protected"]
         assert missed == "protected" or rows["outside"][1] == 0

@@ -27,7 +27,18 @@ pytestmark = pytest.mark.slow
 TINY = ROOT / "tests/faults.yaml"
 STAGES = [
     *("render", "detect", "draw", "crop", "train", "convert", "enrol", "gate", "baseline", "path", "craft"),
-    *("store", "redetect", "classify", "aggregate", "table", "provenance", "curves", "examples"),
+    *(
+        "store",
+        "redetect",
+        "look",
+        "look_at_photos",
+        "classify",
+        "aggregate",
+        "table",
+        "provenance",
+        "curves",
+        "examples",
+    ),
 ]
 
 
@@ -206,8 +217,8 @@ def test_other_weights_under_the_same_name_are_noticed_whatever_their_date(study
     give_weights(study / "given.safetensors", seed=1)
     os.utime(study / "given.safetensors", (1e9, 1e9))  # older than every result
     counts = job_counts(run(study, "-n").stdout)
-    assert {job: counts.get(job) for job in ("convert", "enrol", "gate", "classify", "craft")} == {
-        **{"convert": 1, "enrol": 1, "gate": 1, "classify": 3},
+    assert {job: counts.get(job) for job in ("convert", "enrol", "gate", "look", "classify", "craft")} == {
+        **{"convert": 1, "enrol": 1, "gate": 1, "look": 3, "classify": 3},
         "craft": None,
     }
 
@@ -237,7 +248,7 @@ CHANGES = {
     "compute: {batch: 1}": "enrol",
     "storages: {jpeg75: {quality: 5}}": "store",
     "models: {given: {std: 100}}": "enrol",
-    "detection: {missed: drop}": "classify",
+    "detection: {missed: drop}": "look",
     "top_k: [1, 2]": "aggregate",
 }
 

@@ -28,6 +28,7 @@ from cloakbench.photos.images import read_photo
 from cloakbench.photos.sample import write_photos
 from cloakbench.recognisers.architectures import build, outputs_of
 from cloakbench.recognisers.enrol import templates
+from cloakbench.recognisers.heads import Gallery
 from cloakbench.recognisers.recogniser import Recogniser, load_recogniser, to_tensor
 from conftest import REAL, ROOT, needs_real
 
@@ -57,7 +58,7 @@ def test_clean_answers_are_ranks_and_leads_in_the_faces_order(recogniser, faces)
 def test_an_identitys_lead_is_its_own_mean_cosine_minus_that_to_others(recogniser, faces):
     identities = ["b", "a", "b", "alone", "a", "b"]
     found = enrolled_leads(recogniser, faces, identities, 4, CPU)
-    embeddings = F.normalize(recogniser.features(to_tensor(faces)).double())
+    embeddings = F.normalize(recogniser.embeddings(to_tensor(faces)).double())
     pairs = list(combinations([i for i, identity in enumerate(identities) if identity != "alone"], 2))
     for identity, lead in zip(["a", "b"], found, strict=True):
         own = [embeddings[i] @ embeddings[j] for i, j in pairs if identities[i] == identities[j] == identity]
@@ -89,7 +90,8 @@ def seeing(*weights: float) -> Recogniser:
 def test_exchanged_colours_are_noticed_although_every_face_is_named(rng, weights, wrong, head):
     faces, identities = coloured(rng, 12, 4)
     recogniser = seeing(*weights)
-    recogniser.templates, recogniser.classes = templates(recogniser, faces, identities, 16, CPU)
+    means, recogniser.classes = templates(recogniser, faces, identities, 16, CPU)
+    recogniser.head = Gallery(means)
     labels = recogniser.labels(identities)
     answers = [clean_answers(recogniser, [faces], labels, 16, CPU, bgr) for bgr in (False, True)]
     assert [clean_top1(found) for found, _ in answers] == [100, 100]
@@ -97,7 +99,7 @@ def test_exchanged_colours_are_noticed_although_every_face_is_named(rng, weights
         evidence = rgb_over_bgr(*(enrolled_leads(recogniser, faces, identities, 16, CPU, bgr) for bgr in (False, True)))
     else:  # with classes of its own, which the right order gave it
         true_order = seeing(1.0, 1.0, 0.5)
-        recogniser.templates = templates(true_order, faces, identities, 16, CPU)[0]
+        recogniser.head = Gallery(templates(true_order, faces, identities, 16, CPU)[0])
         answers = [clean_answers(recogniser, [faces], labels, 16, CPU, bgr) for bgr in (False, True)]
         evidence = rgb_over_bgr(*(leads for _, leads in answers), labels)
     assert abs(evidence) > 5 and (evidence < 0) == wrong
@@ -161,7 +163,7 @@ def test_the_gate_warns_writes_down_and_goes_on(tmp_path, rng, exchanged):
     facts = json.loads((tmp_path / "output").read_text())
     assert list(facts)[:4] == ["model", "faces", "clean_top1", "clean_top1_bgr"]
     assert facts["rgb_over_bgr"] < -3 if exchanged else facts["rgb_over_bgr"] > 3
-    recogniser.templates = means
+    recogniser.head = Gallery(means)
     found, _ = clean_answers(recogniser, [faces[::4]], np.arange(10), 16, CPU)
     assert facts["clean_top1"] == clean_top1(found)
 
@@ -200,7 +202,7 @@ def test_the_gate_says_what_is_likely_wrong():
 def test_templates_are_the_normalised_means_of_normalised_embeddings(recogniser, faces):
     identities = ["b", "a", "b", "c", "a", "b"]
     means, classes = templates(recogniser, faces, identities, 4, CPU)
-    embeddings = F.normalize(recogniser.features(to_tensor(faces)).double())
+    embeddings = F.normalize(recogniser.embeddings(to_tensor(faces)).double())
     assert classes == ["a", "b", "c"]
     for row, name in zip(means, classes, strict=True):
         own = torch.stack([e for e, identity in zip(embeddings, identities, strict=True) if identity == name])
@@ -208,9 +210,9 @@ def test_templates_are_the_normalised_means_of_normalised_embeddings(recogniser,
 
 
 def test_a_gallerys_logits_are_scaled_cosines(recogniser, faces):
-    recogniser.templates = F.normalize(torch.randn(4, 10, generator=torch.Generator().manual_seed(1)))
-    embeddings = recogniser.features(to_tensor(faces))
-    expected = [[32 * F.cosine_similarity(e, t, dim=0) for t in recogniser.templates] for e in embeddings]
+    recogniser.head = Gallery(F.normalize(torch.randn(4, 10, generator=torch.Generator().manual_seed(1))))
+    embeddings = recogniser.embeddings(to_tensor(faces))
+    expected = [[32 * F.cosine_similarity(e, t, dim=0) for t in recogniser.head.templates] for e in embeddings]
     torch.testing.assert_close(recogniser(to_tensor(faces)), torch.tensor(expected), rtol=0, atol=1e-4)
 
 

@@ -66,7 +66,8 @@ def test_a_cell_lies_in_parts_or_in_one_file():
     assert over("stored/a/bim/eps2/j.75/part2", of("store", **CELL, part="2"))
     assert over("stored/a/bim/eps2/j.75", of("store", **CELL)) and over("subjects/tight.npy", of("crop", crop="tight"))
     assert not over("enrolment/tight.npy", of("crop", crop="tight"))
-    assert not over("ranks/a/bim/eps2/j.75/b.csv", of("gather", **CELL, target="b"))
+    assert not over("ranks/a/bim/eps2/j.75/b.csv", of("classify", **CELL, target="b"))
+    assert over("outputs/a/bim/eps2/j.75/b.npy", of("look", **CELL, target="b"))
 
 
 def test_photos_are_rendered_for_synthetic_studies_only():

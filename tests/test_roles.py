@@ -93,7 +93,7 @@ def test_their_templates_are_those_of_the_published_pictures(study):
             if row["detected"]:
                 picture = read_photo(next(study.glob(f"stored/role=enrolled/{CELL}/**/{row['file']}")))
                 face = to_tensor(cut(picture, from_row(row), CROP)[None])
-                embeddings.append(F.normalize(recogniser.features(face))[0].detach())
+                embeddings.append(F.normalize(recogniser.embeddings(face))[0].detach())
         template = F.normalize(torch.stack(embeddings).mean(dim=0), dim=0)
         torch.testing.assert_close(cloaked["templates"][label], template, atol=1e-5, rtol=0)
         assert (clean["templates"][label] - cloaked["templates"][label]).abs().max() > 1e-4

@@ -147,10 +147,10 @@ def test_gpu_jobs_hold_a_gpu_alone_and_others_none(submitted):
     """Somebody else has the first of two cards: what remains is one, and two cells want it."""
     jobs = submitted[1].jobs()
     cards = {(stage, card) for _, event, _, stage, card in jobs if event == "start"}
-    on_card = {"craft", "redetect", "classify"}
+    on_card = {"craft", "redetect", "look"}
     assert {stage for stage, card in cards if card == "1"} >= on_card
     assert {card for stage, card in cards if stage in on_card} == {"1"}
-    assert {card for stage, card in cards if stage in ("aggregate", "table")} == {"none"}
+    assert {card for stage, card in cards if stage in ("classify", "aggregate", "table")} == {"none"}
     holders: list[str] = []
     for _, event, _, stage, card in sorted(jobs):
         if card != "none":

@@ -49,10 +49,12 @@ def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
     assert would_run(toy, root=checkout) == {}
 
 
-ALL_CELLS = {"store": 10, "redetect": 10, "classify": 20} | TABLES
+ALL_CELLS = {"store": 10, "redetect": 10, "look": 20, "classify": 20} | TABLES
 CRAFT = {"path": 8, "craft": 8, "examples": 1}
-ONE_ATTACK = {"path": 4, "craft": 4, "examples": 1, "store": 4, "redetect": 4, "classify": 8}
-SENET = {"train": 1, "gate": 1, "baseline": 1, "classify": 10} | TABLES
+EIGHT_CELLS = {"store": 8, "redetect": 8, "look": 16, "classify": 16}
+FOUR_CELLS = {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
+ONE_ATTACK = FOUR_CELLS | {"examples": 1}
+SENET = {"train": 1, "gate": 1, "look_at_photos": 1, "baseline": 1, "look": 10, "classify": 10} | TABLES
 # what is written in place of what, in which file: the jobs of a finished study that it repeats
 EDITS = {
     # nothing that a job runs: comments, docstrings, wording for people, what carries a job, what another study runs
@@ -69,15 +71,16 @@ EDITS = {
     ("recognisers/foreign/onnx_graph.py", "import torch\n", "import torch\n\nTORCH = torch\n"): {},
     # what a job runs, and nobody else
     ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
+    ("measures/look.py", "np.stack(faces)", "np.array(faces)"): {"look": 20, "classify": 20} | TABLES,
     ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
     ("attacks/goals.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
-    ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | {"store": 8, "redetect": 8, "classify": 16} | TABLES,
+    ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
     # recognisers are gated anew; training normalises by itself
     ("recognisers/recogniser.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): CRAFT
-    | {"gate": 3, "baseline": 2, "store": 8, "redetect": 8, "classify": 20}
+    | {"gate": 3, "look_at_photos": 2, "baseline": 2, "store": 8, "redetect": 8, "look": 20, "classify": 20}
     | TABLES,
     ("synthetic/render.py", "SIDE = 240", "SIDE = 241"): {
         "render": 1,
@@ -87,6 +90,7 @@ EDITS = {
         "crop_enrolled": 2,
         "train": 3,
         "gate": 3,
+        "look_at_photos": 2,
         "baseline": 2,
     }
     | CRAFT
@@ -126,7 +130,7 @@ def test_a_key_with_a_default_repeats_nothing(toy, checkout, tmp_path):
         assert would_run(toy, tmp_path / "said.yaml", root=checkout) == {}
         (tmp_path / "both.yaml").write_text("matrix: {direction: [evasion, enrolled]}")
         run = snakemake(toy, "-n", "-p", "--configfile", TOY, tmp_path / "both.yaml", root=checkout)
-        assert job_counts(run.stdout) == {"classify": 20} | TABLES, run.stderr
+        assert job_counts(run.stdout) == {"look": 20, "classify": 20} | TABLES, run.stderr
         assert run.stdout.count("/eps5/direction=enrolled/jpeg75/senet50.csv --device") == 4
         assert '"direction": "enrolled", ' in run.stdout
     finally:
@@ -136,20 +140,26 @@ def test_a_key_with_a_default_repeats_nothing(toy, checkout, tmp_path):
 
 CHANGES = {
     "top_k: [1, 2]": TABLES,
-    "detection: {missed: drop}": {"classify": 20, "examples": 1} | TABLES,
+    "detection: {missed: drop}": {"look": 20, "classify": 20, "examples": 1} | TABLES,
     "attacks: {illc: {step_size: 2}}": ONE_ATTACK | TABLES,
     "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
     # a further budget, between two others or not, is on nobody's way: 16 is reached by 4 and 8, which are no cells
-    "matrix: {eps: [2, 3, 5]}": CRAFT | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
-    "matrix: {eps: [2, 5, 7]}": CRAFT | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
-    "matrix: {eps: [2, 5, 16]}": CRAFT | {"path": 12, "craft": 4, "store": 4, "redetect": 4, "classify": 8} | TABLES,
+    "matrix: {eps: [2, 3, 5]}": CRAFT
+    | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
+    | TABLES,
+    "matrix: {eps: [2, 5, 7]}": CRAFT
+    | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
+    | TABLES,
+    "matrix: {eps: [2, 5, 16]}": CRAFT
+    | {"path": 12, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
+    | TABLES,
     # an ensemble is one more source; a recogniser that was none is measured anew, for what crafting on it costs
     "ensembles: {both: {members: [resnet50, senet50]}}\nmatrix: {source: [facenet, resnet50, both]}": CRAFT
-    | {"path": 4, "craft": 4, "gate": 1, "baseline": 1, "store": 5, "redetect": 5, "classify": 20}
+    | {"path": 4, "craft": 4, "gate": 1, "store": 5, "redetect": 5, "look": 10, "classify": 10}
     | TABLES
     | {"curves": 3},
     "matrix: {eps: [2]}": TABLES | {"examples": 1},
-    "models: {senet50: {std: 2}}": {"train": 1, "gate": 1, "baseline": 1, "classify": 10} | TABLES,
+    "models: {senet50: {std: 2}}": SENET,
 }
 
 
@@ -189,13 +199,13 @@ def test_an_attack_is_local(drifting):
     assert run.returncode == 0, run.stdout + run.stderr
     assert would_run(study, more, root=root) == {}
     (more.parent / "budgets.yaml").write_text("matrix: {eps: [2, 5, 9]}")
-    added = {"path": 18, "craft": 6, "store": 6, "redetect": 6, "classify": 12, "examples": 1} | TABLES
+    added = {"path": 18, "craft": 6, "store": 6, "redetect": 6, "look": 12, "classify": 12, "examples": 1} | TABLES
     assert would_run(study, more, more.parent / "budgets.yaml", root=root) == added
     state = np.load(study / "results/toy/path/facenet/drift/eps5.npy")
     assert state.dtype.names == ("x", "m") and state["x"].dtype == np.uint8 and state["m"].dtype == np.float32
     before = digests(study, "results/toy/crafted/**/*")
     cell = "results/toy/crafted/facenet/drift/eps5.npy"
-    once = {"craft": 1, "store": 1, "redetect": 1, "classify": 2, "examples": 1} | TABLES
+    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "examples": 1} | TABLES
     assert would_run(study, more, "--forcerun", cell, root=root) == once
     for forced in (cell, cell.replace("crafted", "path")):
         run = snakemake(study, "--cores", 2, "--configfile", TOY, more, "--forcerun", forced, root=root)
@@ -216,7 +226,7 @@ def test_one_cell_is_redone_alone(toy):
     """And what depends on it; the bytes do not change."""
     study = toy / "results/toy"
     cell = "results/toy/crafted/facenet/bim/eps2.npy"
-    once = {"craft": 1, "store": 1, "redetect": 1, "classify": 2, "examples": 1} | TABLES
+    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "examples": 1} | TABLES
     assert would_run(toy, "--forcerun", cell) == once
     before = digests(study, "crafted/**/*", "stored/**/*", "ranks/**/*", "*.csv")
     run = snakemake(toy, "--cores", 2, "--configfile", TOY, "--forcerun", cell)

@@ -1,59 +1,77 @@
+# From a target's outputs for a cell's faces to a row a face: detected, rank of the true identity, who was named instead.
+# A judgement on the CPU: it takes a class head from the weights, or the gallery's templates, and runs no network.
 RANKS = f"{STUDY}/ranks/{JUDGED_AS}.csv"
 
 
 rule classify:
-    """Show one cell's re-detected faces to one target and rank the true identities."""
+    """Rank the true identities of one cell by what one target has put out for its faces."""
     input:
         again("classify"),
         unpack(lambda wildcards: model_files(wildcards.target)),
-        passed=f"{STUDY}/gate/{{target}}.json",
         subjects=f"{STUDY}/subjects.csv",
-        stored=of_probes(rules.store.output.stored),
-        redetected=of_probes(rules.redetect.output.redetected),
+        redetected=lambda wildcards: part_by_part(rules.look.input.redetected, wildcards),
+        outputs=lambda wildcards: part_by_part(OUTPUTS, wildcards),
     output:
-        ranks=f"{STUDY}/parts/{JUDGED_AS}{PART}.csv" if PARTS else RANKS,
+        ranks=RANKS,
     log:
-        f"{LOGS}/classify/{JUDGED_AS}{PART}.log",
+        f"{LOGS}/classify/{JUDGED_AS}.log",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
-    resources:
-        gpu=GPU,
-        gpu_mem_mb=GPU_MEMORY,
     params:
-        compute=COMPUTE,
+        compute=JUDGING,
         code=code_of("classify.py"),
-        model=lambda wildcards: model_facts(wildcards.target, "arch", "head", "mean", "std"),
-        crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.target)]),
+        model=lambda wildcards: model_facts(wildcards.target, "arch", "head"),
         missed=config["detection"]["missed"],
         cell=cell_facts,
         gallery=gallery_option,
+        looked=looked_with("look"),
         settings=made_with("classify"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/classify.py "
-        "--subjects {input.subjects:q} --stored {input.stored:q} "
-        "--redetected {input.redetected:q} --weights {input.weights:q} {params.gallery} --model {params.model:q} "
-        "--crop {params.crop:q} --missed {params.missed} --cell {params.cell:q} --output {output.ranks:q} "
-        "{params.compute} \\\n--settings {params.settings:q} --log {log:q}"
+        "--subjects {input.subjects:q} "
+        "--redetected {input.redetected:q} "
+        "--outputs {input.outputs:q} "
+        "--weights {input.weights:q} "
+        "{params.gallery} "
+        "--model {params.model:q} "
+        "--missed {params.missed} "
+        "--cell {params.cell:q} "
+        "--output {output.ranks:q} "
+        "{params.compute} "
+        "\\\n--settings {params.settings:q} --log {log:q}"
 
 
-if PARTS:
-
-    rule gather:
-        """Lay the parts of a cell's ranks one below the other."""
-        input:
-            again("gather"),
-            parts=[rules.classify.output.ranks.replace("{part}", str(part)) for part in PARTS["part"]],
-        output:
-            ranks=RANKS,
-        log:
-            f"{LOGS}/gather/{JUDGED_AS}.log",
-        conda:
-            "../../envs/cloakbench.yaml"
-        params:
-            code=code_of("gather.py"),
-            settings=made_with("gather"),
-        shell:
-            "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/gather.py "
-            "--parts {input.parts:q} --output {output.ranks:q} "
-            "\\\n--settings {params.settings:q} --log {log:q}"
+rule baseline:
+    """The same of the clean faces as they are cut from the photographs: what storing a crop costs shows beside it."""
+    input:
+        again("baseline"),
+        unpack(lambda wildcards: model_files(wildcards.model)),
+        subjects=f"{STUDY}/subjects.csv",
+        faces=every_clean_face,
+        outputs=rules.look_at_photos.output.outputs,
+    output:
+        ranks=f"{STUDY}/baseline/{{model}}.csv",
+    log:
+        f"{LOGS}/baseline/{{model}}.log",
+    conda:
+        "../../envs/cloakbench.yaml"
+    threads: config["compute"]["threads"]
+    params:
+        compute=JUDGING,
+        code=code_of("baseline.py"),
+        model=lambda wildcards: model_facts(wildcards.model, "arch", "head"),
+        gallery=gallery_option,
+        settings=made_with("baseline"),
+    shell:
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/baseline.py "
+        "--name {wildcards.model} "
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--outputs {input.outputs:q} "
+        "--weights {input.weights:q} "
+        "{params.gallery} "
+        "--model {params.model:q} "
+        "--output {output.ranks:q} "
+        "{params.compute} "
+        "\\\n--settings {params.settings:q} --log {log:q}"

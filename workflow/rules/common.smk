@@ -4,6 +4,7 @@ import re
 from functools import cache
 from itertools import product
 
+from snakemake.io import is_flagged
 from snakemake.logging import logger
 
 ROOT = Path(workflow.basedir)
@@ -61,6 +62,8 @@ def cards_here():
 
 # a job's options for the networks; the thread count is the config's, not what --cores leaves of it
 COMPUTE = "--device {} --threads {threads} --batch {batch}".format(config["compute"]["device"], **config["compute"])
+# of those who judge: on the CPU, in the batches that were looked at, for others may round otherwise
+JUDGING = "--threads {threads} --batch {batch}".format(**config["compute"])
 CRAFTING = f"{COMPUTE} --precision {config['compute']['precision']}"
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 GPU_MEMORY = config["compute"]["gpu_mem_mb"] if GPU else 0
@@ -173,6 +176,15 @@ def made_with(stage):
     return settings
 
 
+def looked_with(stage):
+    """A param of those who judge outputs: the hash of what these were made with, for they may be gone when that changes."""
+
+    def digest(wildcards):
+        return hashlib.sha256(made_with(stage)(wildcards).encode()).hexdigest()
+
+    return digest
+
+
 def unfolded(value):
     """A param that is JSON as what it says."""
     return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
@@ -188,7 +200,9 @@ def again(rule):
         paths = [output.apply_wildcards(wildcards) for output in outputs]
         gone = [path for path in paths if not os.path.exists(path)]
         for path in paths:
-            lost = path in gone and (Path(path) in found.gone or len(gone) < len(paths))
+            lost = (
+                path in gone and (Path(path) in found.gone or len(gone) < len(paths)) and not is_flagged(path, "temp")
+            )
             if lost or made_otherwise(path, workflow.get_rule(rule).params.settings(wildcards)):
                 workflow.dag.forcefiles.add(path)
         return []

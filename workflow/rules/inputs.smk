@@ -176,6 +176,11 @@ def every_cell(path, stage):
     return [file for one in wildcards for file in expand(path, **one, **PARTS)]
 
 
+def part_by_part(path, wildcards):
+    """The files that a cell's parts lie in."""
+    return expand(path, **dict(wildcards), **PARTS)
+
+
 def every_clean_face(wildcards):
     """The clean faces as one recogniser wants them, part by part."""
     return expand(FACES, photos="subjects", crop=crop_of(wildcards.model), **PARTS)

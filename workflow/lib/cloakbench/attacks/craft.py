@@ -15,7 +15,8 @@ from cloakbench.attacks.draws import Draws
 from cloakbench.attacks.families import FAMILIES, attack
 from cloakbench.attacks.norms import NORMS
 from cloakbench.attacks.problem import Problem, Sharing, Source
-from cloakbench.attacks.states import StateFile, States
+from cloakbench.attacks.states import restored, stored
+from cloakbench.files.records import RecordFile, open_records
 from cloakbench.files.writing import writing, writing_faces
 from cloakbench.recognisers.recogniser import batches, to_faces, to_tensor
 from cloakbench.recognisers.views import View
@@ -58,11 +59,11 @@ def craft(entry: dict, cell: Cell, start: Path | None, output: Path) -> None:
     """Write the crafted faces, (N, H, W, 3) uint8. entry: the attack, as in a config; start: the state at this budget's
     end of the path, None to begin at the clean faces."""
     crafter, norm = attack(**entry), NORMS[FAMILIES[entry["family"]].norm]
-    states = States(start) if start else None
+    states = open_records(start) if start else None
     gradients = crafter.gradients(cell.eps) - (crafter.shared(cell.eps) if start else 0)
     with writing_faces(output, len(cell.faces), cell.faces.shape[1:3]) as crafted:
         for part, problem in cell.problems(gradients):
-            x = crafter.craft(problem, states and states.of(part, cell.device))
+            x = crafter.craft(problem, restored(states[part], cell.device) if start else None)
             if (norm(x - problem.clean) > cell.eps).any():
                 raise ValueError(f"family {entry['family']} has left its budget of {cell.eps}")
             crafted[part] = to_faces(x)
@@ -71,11 +72,12 @@ def craft(entry: dict, cell: Cell, start: Path | None, output: Path) -> None:
 def walk(entry: dict, cell: Cell, start: Path | None, previous: int, output: Path) -> None:
     """Write the states of a Sharing attack where this budget leaves the path. start: those at budget `previous`."""
     crafter: Sharing = attack(**entry)
-    states = States(start) if start else None
+    states = open_records(start) if start else None
     with writing(output) as temporary:
-        written = StateFile(temporary, len(cell.faces))
+        written = RecordFile(temporary, len(cell.faces))
         for part, problem in cell.problems(crafter.shared(cell.eps) - crafter.shared(previous)):
-            written[part] = crafter.walk(problem, states and states.of(part, cell.device), previous)
+            state = restored(states[part], cell.device) if start else None
+            written[part] = stored(crafter.walk(problem, state, previous))
 
 
 def ticks(bar: tqdm, faces: int, steps: Iterable[int]) -> Iterator[int]:

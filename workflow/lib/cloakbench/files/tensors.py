@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,19 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], **facts: Any) 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and facts that `save_tensors` wrote. Raises InputError for a file that is not whole."""
+    return _read(path, lambda name: True)
+
+
+def read_tensors(path: Path, *names: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The same, but of the tensors only those of these names that are there."""
+    return _read(path, lambda name: name in names)
+
+
+def _read(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safe_open(intact(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}, facts  # noqa: SIM118
     except InputError:
         raise
     except (SafetensorError, OSError, ValueError) as error:

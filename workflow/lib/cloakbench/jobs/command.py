@@ -32,6 +32,11 @@ def parser(description: str) -> ArgumentParser:
 def compute_options(arguments: ArgumentParser) -> None:
     """Add what every stage with a network takes; none of it may change what is computed but for `batch`."""
     arguments.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    judging_options(arguments)
+
+
+def judging_options(arguments: ArgumentParser) -> None:
+    """Add what every stage takes that judges what a network has put out, on the CPU."""
     arguments.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
     arguments.add_argument("--batch", type=int, default=16, help="faces computed at once")
 

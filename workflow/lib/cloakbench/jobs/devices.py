@@ -50,6 +50,12 @@ def use(device: str, threads: int, precision: str = "fp32") -> torch.device:
     return used
 
 
+def judge(threads: int) -> None:
+    """Prepare torch for what judges a network's outputs, on the CPU: with the thread count outright, as in `use`."""
+    torch.set_num_threads(threads)
+    seals.note(torch=torch.__version__, numpy=np.__version__)
+
+
 def name(device: torch.device) -> str:
     """What computes, as far as it decides how sums are rounded: "NVIDIA H100 PCIe", "cpu, x86_64, AVX512"."""
     if device.type == "cuda":

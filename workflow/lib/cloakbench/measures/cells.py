@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -46,11 +46,6 @@ def read_cell(directory: Path, cell: Cell) -> pd.DataFrame:
     if keys_in(frame) != list(cell) or not (frame[list(cell)] == list(cell.values())).all(axis=None):
         raise InputError(f"{path}: holds another cell than {tuple(cell.values())}; delete it and run again")
     return frame
-
-
-def gather(parts: Sequence[Path]) -> pd.DataFrame:
-    """The ranks of one cell from those of its parts, in the order given."""
-    return pd.concat([read_ranks(path) for path in parts], ignore_index=True)
 
 
 def read_ranks(path: Path) -> pd.DataFrame:

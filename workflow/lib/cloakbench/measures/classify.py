@@ -1,70 +1,71 @@
-"""Classify: show what the detector found to a target recogniser and rank the true identity."""
+"""Classify: rank the true identity among those that a target can name, by what it has put out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
+from torch import nn
 
 from cloakbench.errors import InputError
+from cloakbench.measures.look import shown
 from cloakbench.measures.ranking import ranks
-from cloakbench.photos.crops import cut, outside
-from cloakbench.photos.detectors import from_row
-from cloakbench.publishing.store import read_stored
-from cloakbench.recognisers.recogniser import Recogniser, to_tensor
+from cloakbench.recognisers.recogniser import batches
+
+
+def field(outputs: np.ndarray) -> str:
+    """What a network's outputs are: "embedding" or "logits"."""
+    return "logits" if "logits" in outputs.dtype.names else "embedding"
 
 
 def classify(
     redetected: pd.DataFrame,
-    directory: Path,
-    recogniser: Recogniser,
+    outputs: np.ndarray,
+    head: nn.Module,
+    classes: int,
     labels: np.ndarray,
-    crop: Mapping,
     missed: str,
     batch: int,
-    device: torch.device,
 ) -> pd.DataFrame:
     """One row a face: subject, photo, detected, rank, label, predicted, outside, classes (how many the target names).
 
-    outside: share of what the target sees, in percent, that lies outside the stored picture and is black.
-    The target sees nothing, and these are empty, where no face was found, unless `missed` is whole_crop: then it sees
-    the whole stored picture. Raises InputError if the target answers with numbers that are not finite, and with the
-    file's name for a face that the crop cannot be cut from.
+    outputs: what `look` wrote for the rows of a cell's re-detected faces; head: makes logits of them, in the batches
+    that they were looked at in, for others may round otherwise. Rank, predicted and outside are empty where the target
+    was shown nothing. Raises InputError for logits that are not finite.
     """
     rows = redetected[["subject", "photo", "detected"]].assign(
         rank=pd.array([pd.NA] * len(redetected), dtype="Int64"),
         label=labels,
         predicted=pd.array([pd.NA] * len(redetected), dtype="Int64"),
-        outside=np.nan,
-        classes=len(recogniser.classes),
+        outside=outputs["outside"],
+        classes=classes,
     )
-    for start in tqdm(range(0, len(redetected), batch), desc="classify", unit="batch", mininterval=1):
-        part = redetected.iloc[start : start + batch]
-        if missed != "whole_crop":
-            part = part[part["detected"] == 1]
-        if part.empty:
-            continue
-        seen = [_seen(row, directory, crop) for row in part.to_dict("records")]
-        faces = np.stack([face for face, _ in seen])
-        with torch.inference_mode():
-            logits = recogniser(to_tensor(faces, device)).float()
-        if not logits.isfinite().all():
-            raise InputError("the target's logits are not finite numbers: its weights do not fit its architecture")
-        truth = torch.from_numpy(labels[part.index]).to(device)
-        rows.loc[part.index, "rank"] = ranks(logits, truth).cpu().numpy()
-        rows.loc[part.index, "predicted"] = logits.argmax(dim=1).cpu().numpy()
-        rows.loc[part.index, "outside"] = [share for _, share in seen]
+    for part in batches(redetected, batch):
+        if len(seen := shown(redetected["detected"], part, missed)):
+            found, predicted = judged(outputs[field(outputs)][seen], head, labels[seen])
+            rows.loc[rows.index[seen], "rank"], rows.loc[rows.index[seen], "predicted"] = found, predicted
     return rows
 
 
-def _seen(row: Mapping, directory: Path, crop: Mapping) -> tuple[np.ndarray, float]:
-    """What the target sees of a row's stored picture, and the share of it that lies outside."""
-    picture, face = read_stored(directory, row["file"], row["sha256"]), from_row(row)
-    try:
-        return cut(picture, face, crop), outside(picture.size, face, crop)
-    except InputError as error:
-        raise InputError(f"{directory / row['file']}: {error}") from None
+def classify_photos(
+    outputs: np.ndarray, parts: Sequence[int], head: nn.Module, labels: np.ndarray, batch: int
+) -> np.ndarray:
+    """The ranks of clean faces, (N,). parts: how many faces each array had that was looked at."""
+    found, first = [], 0
+    for count in parts:
+        for part in batches(range(count), batch):
+            rows = slice(first + part.start, first + part.stop)
+            found.append(judged(outputs[field(outputs)][rows], head, labels[rows])[0])
+        first += count
+    return np.concatenate(found)
+
+
+def judged(outputs: np.ndarray, head: nn.Module, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rank of the true class and the class with the largest logit, (n,) each, of (n, D) outputs."""
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(np.array(outputs)))
+        if not logits.isfinite().all():
+            raise InputError("the target's logits are not finite numbers: its weights do not fit its architecture")
+        return ranks(logits, torch.from_numpy(labels)).numpy(), logits.argmax(dim=1).numpy()

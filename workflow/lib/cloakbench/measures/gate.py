@@ -99,7 +99,7 @@ def enrolled_leads(
     if len(rows) == 0 or whose[-1] == 0:
         return np.empty(0)
     with torch.inference_mode():
-        looks = [recogniser.features(to_tensor(shown, device)) for shown in _shown(faces, rows, batch, bgr)]
+        looks = [recogniser.embeddings(to_tensor(shown, device)) for shown in _shown(faces, rows, batch, bgr)]
         embeddings = F.normalize(torch.cat(looks).double()).cpu().numpy()
     count = np.bincount(whose)
     sums = np.stack([embeddings[whose == identity].sum(axis=0) for identity in range(len(count))])

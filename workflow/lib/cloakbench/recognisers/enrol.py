@@ -26,7 +26,7 @@ def templates(
     sums: torch.Tensor | None = None
     with torch.inference_mode():
         for part in tqdm(list(batches(faces, batch)), desc="enrol", mininterval=1):
-            embeddings = F.normalize(recogniser.features(to_tensor(faces[part], device))).cpu().double()
+            embeddings = F.normalize(recogniser.embeddings(to_tensor(faces[part], device))).cpu().double()
             if sums is None:
                 sums = torch.zeros(len(classes), embeddings.shape[1], dtype=torch.float64)
             sums.index_add_(0, labels[part], embeddings)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
@@ -15,61 +14,49 @@ from torch.fx.experimental.optimization import fuse
 from cloakbench.errors import InputError
 from cloakbench.files.tensors import load_tensors
 from cloakbench.recognisers import convolutions
-from cloakbench.recognisers.architectures import build, outputs_of
+from cloakbench.recognisers.architectures import build, find, outputs_of
 from cloakbench.recognisers.foreign import graphs
-from cloakbench.study.names import lookalike
+from cloakbench.recognisers.heads import labels, load_head, taken_off
 
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}  # what a network computes in
-GALLERY_SCALE = 32.0  # logits = scale * cosine: no rank depends on it, but the softmax that an attack climbs does
 
 
 class Recogniser(nn.Module):
     """Grey levels (N, 3, H, W) -> logits (N, C) over the identities that the recogniser can name.
 
-    A softmax head is the network's own; a gallery's logits are scale * cosine(embedding, template).
+    head: from the network's outputs, embeddings, to logits; where the outputs are the logits, `outputs` says so.
     Frozen and in eval mode: nothing but the faces ever gets a gradient. dtype: what the network computes in; all
     around it is float32.
     """
 
     def __init__(
-        self, network: nn.Module, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        dtype: torch.dtype = torch.float32,
+        head: nn.Module | None = None,
     ):
         super().__init__()
         self.network = network.to(dtype)
         self.dtype = dtype
+        self.head = head or nn.Identity()
+        self.outputs = "embedding" if head else "logits"
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
-        self.register_buffer("templates", None)
-        self.scale = GALLERY_SCALE
-        self.classes: list[str] = []
+        self.classes: Sequence[str] = []
         self.eval().requires_grad_(False)
 
-    def features(self, faces: torch.Tensor) -> torch.Tensor:
-        """What the network itself puts out: logits, or embeddings (N, D) of a network without a class head."""
+    def embeddings(self, faces: torch.Tensor) -> torch.Tensor:
+        """What the head looks at, (N, D): a network's own embeddings, or what stands before its class head."""
         return self.network(((faces - self.mean) / self.std).to(self.dtype)).float()
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        features = self.features(faces)
-        if self.templates is None:
-            return features
-        return self.scale * F.normalize(features) @ self.templates.T
+        return self.head(self.embeddings(faces))
 
     def labels(self, identities: Iterable[str]) -> np.ndarray:
         """The class of each identity, (N,) int64. Raises InputError for one that the recogniser cannot name."""
-        number = {identity: label for label, identity in enumerate(self.classes)}
-        try:
-            return np.array([number[identity] for identity in identities], dtype=np.int64)
-        except KeyError as unknown:
-            name = unknown.args[0]
-            alike = lookalike(name, number)
-            remedy = (
-                f"its {alike!a} looks like {name!a}: rename the folder, or correct the class list"
-                if alike
-                else "attack only identities that it was trained on, or use head: gallery"
-            )
-            raise InputError(
-                f"identity {name!r} is not among the {len(number)} classes of the recogniser: {remedy}"
-            ) from None
+        return labels(identities, self.classes)
 
 
 def per_channel(value: float | Sequence[float]) -> list[float]:
@@ -92,16 +79,19 @@ def load_recogniser(
     """
     state, facts = load_tensors(weights)
     dtype = torch.float32 if model["arch"] in graphs.FORMS else PRECISIONS[precision]
-    network = _network(model["arch"], state, facts, weights)
+    network, head = _network(model["arch"], state, facts, weights), nn.Identity()
+    if model["head"] == "softmax" and model["arch"] not in graphs.FORMS:
+        network, head = taken_off(network, find(model["arch"]).head)
     if isinstance(network, GraphModule) and convolutions.available(device, dtype):
         network = convolutions.merged(network)
-    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), dtype)
     if gallery is not None:
-        tensors, gallery_facts = load_tensors(gallery)
-        recogniser.templates, recogniser.classes = tensors["templates"], gallery_facts["classes"]
-        recogniser.scale = model.get("scale", GALLERY_SCALE)
-    elif model["head"] == "softmax":
-        recogniser.classes = facts.get("classes", [])
+        head, classes = load_head(model, "embedding", weights, gallery)
+    else:
+        head, classes = head.to(dtype), facts.get("classes", [])
+    recogniser = Recogniser(network, per_channel(model["mean"]), per_channel(model["std"]), dtype, head)
+    recogniser.classes = classes
+    if model["head"] == "softmax" and isinstance(head, nn.Identity):
+        recogniser.outputs = "logits"
     return recogniser.to(device)
 
 

@@ -23,15 +23,7 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = (
-    "subjects",
-    "enrolled",
-    "path",
-    "crafted",
-    "stored",
-    "manifests",
-    "redetected",
-)  # folders where cells may lie in parts
+PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs")
 MOST_SHARES = 16
 
 
