@@ -32,7 +32,6 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/benchmark.smk"
 
 
 rule all:

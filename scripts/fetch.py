@@ -8,8 +8,7 @@ from cloakbench.jobs import command
 def main(options):
     from cloakbench.files.download import fetch
 
-    kind = "md5" if len(options.digest) == 32 else "sha256"
-    fetch(options.url, options.output, **{kind: options.digest})
+    fetch(options.url, options.output, options.digest)
 
 
 if __name__ == "__main__":

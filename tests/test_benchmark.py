@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cloakbench.attacks import craft
-from cloakbench.benchmarks import crafters, crafting, jobs, memory, opponents, overhead, page, sampling, startup
+from benchmarks import crafters, crafting, jobs, memory, one_process, opponents, overhead, page, sampling, startup
+from cloakbench.attacks import cost
 from cloakbench.errors import InputError
 from cloakbench.jobs import devices
 from conftest import ROOT, job_counts, snakemake
@@ -21,13 +24,31 @@ MEASURED = {"craft": 2, "memory": 1, "overhead": 1, "sampling": 1, "startup": 1,
 def scripts(monkeypatch):
     """What the workflow sets for its jobs."""
     monkeypatch.setenv("CLOAKBENCH_SCRIPTS", str(ROOT / "scripts"))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow/lib"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'workflow/lib'}:{ROOT}")
 
 
-def test_only_the_target_asks_for_measurements(tmp_path):
-    run = snakemake(tmp_path, "-n", "benchmark")
-    assert job_counts(run.stdout) == {f"benchmark_{name}": n for name, n in MEASURED.items()} | {"benchmark": 1}
-    assert not any(name.startswith("benchmark") for name in job_counts(snakemake(tmp_path, "-n").stdout))
+def benchmark(directory, *arguments):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "benchmarks/Snakefile",
+        "--directory",
+        directory,
+    ]
+    return subprocess.run([*map(str, command), *arguments], capture_output=True, text=True, cwd=directory)
+
+
+def test_a_workflow_of_its_own_asks_for_all_measurements(tmp_path):
+    assert job_counts(benchmark(tmp_path, "-n").stdout) == MEASURED
+    run = benchmark(tmp_path, "-n", "--config", "start=3")
+    assert run.returncode and "benchmarks: 'start' is not known; accepted: repetitions, " in run.stderr
+
+
+def test_a_study_that_speaks_of_it_is_told_where_it_went(tmp_path):
+    run = snakemake(tmp_path, "-n", "--config", "benchmark={starts: 1}")
+    assert run.stderr.strip().endswith("benchmark: is no part of a study; it has moved to benchmarks/config.yaml")
 
 
 def test_budgets_together_need_the_gradients_of_the_paper():
@@ -54,7 +75,7 @@ def test_everybody_crafts_the_same_faces(crafted):
 def test_bf16_is_left_out_where_it_is_slower_and_the_page_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(crafting, "BUDGETS", [1])
     monkeypatch.setattr(crafting, "installed", dict)
-    monkeypatch.setattr(craft, "seconds_a_gradient", lambda network, *_: 11.4 if network.dtype == torch.bfloat16 else 1)
+    monkeypatch.setattr(cost, "seconds_a_gradient", lambda network, *_: 11.4 if network.dtype == torch.bfloat16 else 1)
     rows = crafting.measure(MODEL, 1, 2, tmp_path)
     assert set(rows["crafter"]) == {"cloakbench fp32", "bare loop"} and set(rows["bf16_times"]) == {11.4}
     assert "bf16" not in page.markdown(page.crafting(rows)) and page.crafting(rows)["x bf16"].isna().all()
@@ -128,7 +149,7 @@ def test_the_commands_of_a_run_are_repeated_in_one_process(tmp_path, monkeypatch
         f"rule a:\n        {overhead.LAUNCHER}$CLOAKBENCH_SCRIPTS/say.py --cell '{{\"a\": 1}}' --threads 1\n[date]\n"
     )
     commands = [overhead.with_threads(words, 2) for words in overhead.jobs(printed)]
-    overhead.run_in_this_process(commands)
+    one_process.run_in_this_process(commands)
     assert capfd.readouterr().out == "['--cell', '{\"a\": 1}', '--threads', '2']\n"
 
 

@@ -724,7 +724,7 @@ REFUSED = {
     "an answer": (b'{"error": "Not Found"}', "JSON, not a checkpoint"),
     "an index": (b'{"weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}', "index of one in parts"),
     "a zip": (zipped("weights/best.pt", dumped(state())), "a zip of weights/best.pt; unpack it"),
-    "a network": (zipped("best/constants.pkl", b""), "use arch: torchscript"),
+    "a network": (zipped("best/constants.pkl", b""), "export it with torch.export"),
     "a program": (zipped("best/archive_format", b"pt2"), "use arch: torch_export"),
     "half a download": (dumped(state())[:100_000], "damaged or cut off; fetch it again"),
     "compressed": (gzip.compress(dumped(state())), "compressed, and no tar"),

@@ -40,7 +40,12 @@ WRONG = {
     "models: {facenet: {weights: 'https://example.org/a.pt'}}": ["models.facenet.sha256: missing"],
     "models: {facenet: {head: gallery}}": ["models.facenet.head"],
     "models: {facenet: {arch: onnx}}": ["models.facenet.weights", "onnx", "not trained"],
-    "models: {facenet: {arch: torchscript, weights: wrong.yaml, head: gallery, member: x}}": ["models.facenet.member"],
+    "models: {facenet: {arch: torch_export, weights: wrong.yaml, head: gallery, member: x}}": ["models.facenet.member"],
+    "models: {facenet: {arch: torchscript}}": [
+        "models.facenet.arch: torchscript",
+        "torch.export.save(",
+        "torch_export",
+    ],
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
     "attacks: {bim: {family: walk}}": ["attacks.bim.family: 'walk' is none", "known: iterative_sign"],
@@ -252,16 +257,7 @@ def test_shipped_studies_are_accepted(file, given):
     config = checked((ROOT / file).read_text(), *root)
     scales = {model.get("scale") for model in config["models"].values()}
     assert scales == ({GALLERY_SCALE, None} if "lfw" in file else {None})
-    assert "benchmark" not in config and config["storages"]["jpeg75"]["quality"] == 75
-
-
-def test_what_is_measured_beside_a_study_is_no_part_of_it(tmp_path):
-    """Neither its defaults nor its settings are in what provenance.json writes down."""
-    (tmp_path / "measured.yaml").write_text("benchmark: {repetitions: 3}")
-    arguments = ["-n", "--printshellcmds", "--configfile", tmp_path / "measured.yaml"]
-    config = checked("benchmark: {repetitions: 3}")
-    assert "benchmark" not in config and config["study"] == "demo" and config["dataset"] == shipped()["dataset"]
-    assert "--repetitions 3" in snakemake(tmp_path, *arguments, "--", "benchmark").stdout
+    assert config["storages"]["jpeg75"]["quality"] == 75
 
 
 def test_two_cells_have_two_figures(tmp_path):

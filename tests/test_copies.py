@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from cloakbench.__main__ import main
-from cloakbench.benchmarks.copies import ALTERED
 from cloakbench.errors import InputError
 from cloakbench.photos.copies import Copies, correlation, differing
+from cloakbench.photos.copy_check import ALTERED
 from cloakbench.photos.detectors import Detection
 from cloakbench.photos.looks import HASH, looks, packed, unpacked
 from cloakbench.synthetic.render import SIDE, render

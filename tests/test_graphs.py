@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
+import re
 import sys
 import warnings
 import zipfile
@@ -24,6 +24,7 @@ from cloakbench.recognisers.convert import convert
 from cloakbench.recognisers.foreign import graphs, onnx_graph, packed
 from cloakbench.recognisers.foreign.operations import ADMITTED, admit
 from cloakbench.recognisers.recogniser import load_recogniser, to_tensor
+from cloakbench.study.config import refuse_torchscript
 from conftest import snakemake
 
 onnx = pytest.importorskip("onnx", reason="SKIPPED, NOTHING WAS CHECKED: uv sync --group onnx")
@@ -31,8 +32,7 @@ SIZE, CLASSES = 32, 7
 ENTRY = {"head": "softmax", "mean": 127.5, "std": [128.0, 127.0, 126.0]}
 BATCH = torch.export.Dim("batch")
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # torch recommends torch.export over TorchScript
-    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 
 
@@ -74,9 +74,7 @@ def network() -> nn.Module:
 
 def export(network: nn.Module, arch: str, path: Path, faces: int = 2, batch: object = BATCH) -> Path:
     example = torch.zeros(faces, 3, SIZE, SIZE)
-    if arch == "torchscript":
-        torch.jit.save(torch.jit.trace(network, example), path)
-    elif arch == "torch_export":
+    if arch == "torch_export":
         torch.export.save(torch.export.export(network, (example,), dynamic_shapes=({0: batch},)), path)
     else:
         onnx.save(onnx_model(network, "batch" if batch else faces), path)
@@ -203,19 +201,14 @@ def timm_network(name: str) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("test_resnet", "script"), ("test_efficientnet", "trace"), ("edgenext_xx_small", "trace"), ("test_vit", "script"),
-     ("edgenext_xx_small", "export"), ("test_vit", "core"), ("test_resnet", "core")],
+    [("edgenext_xx_small", "export"), ("test_efficientnet", "export"), ("test_vit", "core"), ("test_resnet", "core")],
 )  # fmt: skip
 def test_networks_of_timm_pass_in_every_form(name, form, tmp_path):
     network, path = timm_network(name), tmp_path / "net"
     faces = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
-    if form in ("trace", "script"):
-        torch.jit.save(torch.jit.trace(network, faces) if form == "trace" else torch.jit.script(network), path)
-    else:
-        program = torch.export.export(network, (faces,), dynamic_shapes=({0: BATCH},))
-        torch.export.save(program.run_decompositions() if form == "core" else program, path)
-    arch = "torchscript" if form in ("trace", "script") else "torch_export"
-    found = graphs.build(arch, graphs.FORMS[arch].read(path), one_by_one=False)
+    program = torch.export.export(network, (faces,), dynamic_shapes=({0: BATCH},))
+    torch.export.save(program.run_decompositions() if form == "core" else program, path)
+    found = graphs.build("torch_export", graphs.FORMS["torch_export"].read(path), one_by_one=False)
     more = torch.cat([faces, faces.flip(0), faces[:1]])
     with torch.no_grad():
         torch.testing.assert_close(found(more), network(more), rtol=1e-4, atol=1e-4)
@@ -247,13 +240,11 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("arch", ["torchscript", "torch_export"])
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_network_that_does_not_answer_face_by_face_is_refused(arch, wrong, tmp_path):
+def test_a_network_that_does_not_answer_face_by_face_is_refused(wrong, tmp_path):
     torch.manual_seed(3)
     change, word = WRONG[wrong]
-    word = "returns" if wrong == "two outputs" else word
-    refused(export(Changed(change).eval(), arch, tmp_path / "net"), arch, word)
+    refused(export(Changed(change).eval(), "torch_export", tmp_path / "net"), "torch_export", word)
 
 
 @pytest.mark.parametrize("arch", graphs.FORMS)
@@ -280,23 +271,7 @@ def test_a_damaged_file_is_refused(arch, network, tmp_path):
         graphs.FORMS[arch].read(path)
 
 
-@pytest.mark.parametrize("arch", ["torchscript", "torch_export"])
-def test_a_file_of_another_form_is_refused(arch, network, tmp_path):
-    other = {"torchscript": "torch_export", "torch_export": "torchscript"}[arch]
-    refused(export(network, other, tmp_path / "net"), arch)
-
-
 # files that attack
-
-
-def repacked(path: Path, change) -> Path:
-    """The archive after `change` on its records, by their names without the folder."""
-    records = packed.read_records(path)
-    change(records)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in records.items():
-            archive.writestr(f"net/{name}", data)
-    return path
 
 
 class Attack:
@@ -307,112 +282,14 @@ class Attack:
         return os.system, (f"touch {self.marker}",)
 
 
-class Saves(Tiny):
-    """A TorchScript network that writes a file when it is run."""
-
-    def __init__(self, marker: str):
-        super().__init__()
-        self.marker = marker
-
-    def forward(self, faces):
-        torch.save(faces, self.marker)
-        return self.head(faces.flatten(1)[:, :96])
-
-
-class Maps(Tiny):
-    """A TorchScript network that reads a file into a tensor when it is run."""
-
-    def forward(self, faces):
-        held = torch.from_file("/etc/passwd", False, 96)
-        return self.head(faces.flatten(1)[:, :96] + held)
-
-
-class SavesWhenLoaded(nn.Module):
-    """A TorchScript network that writes a file when it is loaded."""
-
-    def __init__(self, marker: str):
-        super().__init__()
-        self.marker = marker
-
-    @torch.jit.export
-    def __getstate__(self):
-        return (self.marker, self.training)
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[str, bool]):
-        self.marker = state[0]
-        self.training = state[1]
-        torch.save(torch.zeros(1), state[0])
-
-    def forward(self, faces):
-        return faces.flatten(1)
-
-
-@pytest.mark.parametrize(("attack", "asked"), [(Saves, "aten::save"), (Maps, "aten::from_file")])
-def test_torchscript_that_touches_files_is_refused_before_it_runs(attack, asked, tmp_path):
-    marker = tmp_path / "ran"
-    arguments = [str(marker)] if attack is Saves else []
-    torch.jit.save(torch.jit.script(attack(*arguments).eval()), path := tmp_path / "net")
-    if attack is Saves:
-        torch.jit.load(path)(torch.zeros(1, 3, SIZE, SIZE))
-        assert marker.exists()  # the attack works
-        marker.unlink()
-    refused(path, "torchscript", asked, "nothing was run")
-    assert not marker.exists()
-
-
-def test_torchscript_that_runs_while_it_is_loaded_is_refused(tmp_path):
-    marker = tmp_path / "ran"
-    torch.jit.save(torch.jit.script(SavesWhenLoaded(str(marker)).eval()), path := tmp_path / "net")
-    torch.jit.load(path)
-    assert marker.exists()  # the attack works
-    marker.unlink()
-    refused(path, "torchscript", "__setstate__", "nothing was run")
-    assert not marker.exists()
-
-
-def test_torchscript_hooks_are_refused(tmp_path):
-    """They are no part of the graph of `forward` and would run all the same."""
-
-    def hook(self, given: tuple[torch.Tensor]) -> None:
-        torch.save(given[0], "ran")
-
-    network = Tiny().eval()
-    network.register_forward_pre_hook(hook)
-    torch.jit.save(torch.jit.script(network), path := tmp_path / "net")
-    refused(path, "torchscript", "__forward_pre_hooks__", "nothing was run")
-
-
-def test_torchscript_pickles_name_tensors_and_their_own_classes_only(network, tmp_path):
-    marker = tmp_path / "ran"
-    for name in ("data.pkl", "constants.pkl"):
-        path = export(network, "torchscript", tmp_path / "net")
-        repacked(path, lambda records, name=name: records.update({name: pickle.dumps(Attack(marker), 2)}))
-        refused(path, "torchscript", name, "system", "nothing was run")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    "name", ["__torch__.torch.classes.dist_rpc WorkerInfo", "__torch__.torch classes.a.B", "builtins eval",
-             "torch._utils _rebuild_wrapper_subclass"],
-)  # fmt: skip
-def test_classes_of_other_libraries_are_refused(name, network, tmp_path):
-    path = export(network, "torchscript", tmp_path / "net")
-    module, attribute = name.split()
-    data = b"\x80\x02c" + f"{module}\n{attribute}\n".encode() + b"."
-    repacked(path, lambda records: records.update({"data.pkl": data}))
-    refused(path, "torchscript", name.replace(" ", "."), "nothing was run")
-
-
-def test_what_a_torchscript_archive_holds_besides_is_left_out(network, tmp_path):
-    path = export(network, "torchscript", tmp_path / "net")
-    repacked(
-        path, lambda records: records.update({"code/x.debug_pkl": b"x", "extra/secret": b"x", "bytecode.pkl": b"x"})
-    )
-    kept = graphs.FORMS["torchscript"].read(path)["torchscript"]
-    names = zipfile.ZipFile(io.BytesIO(packed.to_bytes(kept))).namelist()
-    assert any(name.endswith(".py") for name in names)
-    assert not [name for name in names if "debug" in name or "extra" in name or "bytecode" in name or "traced" in name]
+def repacked(path: Path, change) -> Path:
+    """The archive after `change` on its records, by their names without the folder."""
+    records = packed.read_records(path)
+    change(records)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(f"net/{name}", data)
+    return path
 
 
 def edited(path: Path, record: str, change) -> Path:
@@ -550,9 +427,18 @@ def test_without_onnx_runtime_the_group_is_named(network, tmp_path, monkeypatch)
 
 
 def test_operations_are_known_by_their_whole_name():
-    for name in ("aten::relu", "aten::relu_", "prim::If"):
+    for name in ("aten::relu", "aten::relu_"):
         admit(name)
-    for name in ("aten::If", "prim::relu", "relu", "::relu", "aten::", "quantized::conv2d", "prim::PythonOp"):
+    for name in (
+        "aten::If",
+        "prim::If",
+        "prim::relu",
+        "relu",
+        "::relu",
+        "aten::",
+        "quantized::conv2d",
+        "prim::PythonOp",
+    ):
         with pytest.raises(InputError, match="asks for"):
             admit(name)
     harmful = {"from_file", "save", "set_", "set_data", "_sparse_coo_tensor_unsafe", "manual_seed", "rand", "empty"}
@@ -561,14 +447,13 @@ def test_operations_are_known_by_their_whole_name():
         "_native_batch_norm_legit_no_training",
         "_reshape_alias",
     }  # read where they should not
-    assert not harmful & ADMITTED["aten"]
+    assert not harmful & ADMITTED
 
 
 def test_every_admitted_operation_exists():
     """A misspelt name would admit nothing and be missed by nobody."""
     known = {name.removeprefix("aten::").partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
-    own = {schema.name.removeprefix("aten::") for schema in torch._C._jit_get_all_schemas()}
-    assert {name for name in ADMITTED["aten"] if name not in known | own} == set()
+    assert set(ADMITTED) <= known
 
 
 # the workflow
@@ -576,10 +461,9 @@ def test_every_admitted_operation_exists():
 STUDY = """
 study: graphs
 dataset: {{identities: 5, subjects: 2, enrol: 2}}
-matrix: {{source: [script, exported, onnx], attack: [bim], eps: [8], target: [script, exported, onnx]}}
+matrix: {{source: [exported, onnx], attack: [bim], eps: [8], target: [exported, onnx]}}
 top_k: [1, 2]
 models:
-  script: {{arch: torchscript, weights: torchscript, head: gallery, crop: tight32, mean: 127.5, std: 128}}
   exported:
     {{arch: torch_export, weights: torch_export, sha256: {sha256}, head: gallery, crop: tight32, mean: 127.5, std: 128}}
   onnx: {{arch: onnx, weights: onnx, head: gallery, crop: tight32, mean: 127.5, std: 128}}
@@ -589,21 +473,33 @@ compute: {{device: cpu, batch: 2}}
 """
 
 
-def test_a_study_of_one_network_in_three_forms_says_the_same_thrice(network, tmp_path):
+def test_a_study_of_one_network_in_two_forms_says_the_same_twice(network, tmp_path):
     for arch in graphs.FORMS:
         export(network, arch, tmp_path / arch)
     (tmp_path / "study.yaml").write_text(STUDY.format(sha256=sha256(tmp_path / "torch_export")))
     done = snakemake(tmp_path, "--cores", 2, "--configfile", tmp_path / "study.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "results/graphs"
-    names = ("script", "exported", "onnx")
+    names = ("exported", "onnx")
     first, *others = (np.load(results / f"crafted/{source}/bim/eps8.npy").astype(int) for source in names)
     assert 0 < np.abs(first - np.load(results / "subjects/tight32.npy")).max() <= 8
     for other in others:
         assert (first != other).mean() < 0.01  # where a gradient is next to nothing its sign is chance
-    for cell in ("script/bim/eps8/jpeg75", "exported/clean/eps0/jpeg75"):
+    for cell in ("onnx/bim/eps8/jpeg75", "exported/clean/eps0/jpeg75"):
         ranks = [pd.read_csv(results / f"ranks/{cell}/{target}.csv") for target in names]
         for other in ranks[1:]:
             assert ranks[0].drop(columns="target").equals(other.drop(columns="target"))
     provenance = json.loads((results / "provenance.json").read_text())
     assert provenance["weights"]["onnx"]["checkpoint"] == {"file": "onnx", "sha256": sha256(tmp_path / "onnx")}
+
+
+def test_a_network_that_was_torchscript_is_read_once_it_is_exported_as_advised(tmp_path):
+    """The line is followed to the letter, with the crop's size."""
+    config = {"models": {"mine": {"arch": "torchscript"}}}
+    with pytest.raises(InputError) as refused:
+        refuse_torchscript(config["models"])
+    advised = re.search(r"(torch\.export\.save\(.*'model\.pt2'\)), and use arch: (\w+)", str(refused.value))
+    command = advised[1].replace("SIZE", str(SIZE)).replace("model.pt2", str(tmp_path / "model.pt2"))
+    torch.manual_seed(3)
+    exec(command, {"torch": torch, "model": Tiny()})
+    assert converted(tmp_path / "model.pt2", advised[2], tmp_path / "w") is not None

@@ -29,7 +29,6 @@ ORDER = [
     "statistics",
     "paper",
     "report",
-    "benchmarks",
     "__main__",
 ]
 NEVER = {

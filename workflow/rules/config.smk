@@ -28,8 +28,7 @@ from cloakbench.study.keys import ROLES
 from cloakbench.study.sources import canvas, crops, members, recognisers
 
 try:
-    # what is measured beside a study is no part of it
-    MEASURED = complete(
+    complete(
         config,
         files=workflow.configfiles,
         shipped=Path(workflow.basedir, "config.yaml"),
@@ -59,9 +58,9 @@ ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
 PARTS = {"part": range(config["compute"]["chunks"])} if config["compute"]["chunks"] > 1 else {}
 PART = f"{os.sep}part{{part}}" if PARTS else ""
 # before the cell stands whose photographs its faces are, where these are not the probes: role=enrolled/
-CRAFTED_AS = "{role}" + pattern("craft", MATRIX)
-STORED_AS = "{role}" + pattern("store", MATRIX)
-REDETECTED_AS = "{role}" + pattern("redetect", MATRIX)
+CRAFTED_AS = f"{{role}}{pattern('craft', MATRIX)}"
+STORED_AS = f"{{role}}{pattern('store', MATRIX)}"
+REDETECTED_AS = f"{{role}}{pattern('redetect', MATRIX)}"
 JUDGED_AS = pattern("classify", MATRIX)
 PHOTOS_OF = {"probe": "subjects", "enrolled": "enrolled"}  # by role, the table of its photographs
 FACES = f"{STUDY}/{{photos}}/{{crop}}{PART}.npy"

@@ -13,6 +13,7 @@ rule fetch:
     wildcard_constraints:
         digest="|".join(URLS) or "none",
     priority: 20
+    retries: 3  # networks fail in passing
     conda:
         "../../envs/cloakbench.yaml"
     resources:

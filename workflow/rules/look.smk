@@ -9,7 +9,7 @@ rule look:
     input:
         again("look"),
         weights=f"{STUDY}/weights/{{target}}.safetensors",
-        passed=ancient(f"{STUDY}/gate/{{target}}.json"),
+        passed=f"{STUDY}/gate/{{target}}.json",
         stored=of_probes(rules.store.output.stored),
         redetected=of_probes(rules.redetect.output.redetected),
     output:
@@ -47,7 +47,7 @@ rule look_at_photos:
     input:
         again("look_at_photos"),
         weights=f"{STUDY}/weights/{{model}}.safetensors",
-        passed=ancient(f"{STUDY}/gate/{{model}}.json"),
+        passed=f"{STUDY}/gate/{{model}}.json",
         faces=every_clean_face,
     output:
         outputs=f"{STUDY}/baseline/{{model}}.npy",

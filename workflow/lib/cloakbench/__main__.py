@@ -68,8 +68,8 @@ def run_summary(options: Namespace) -> int:
 
 def run_copies(options: Namespace) -> int:
     """Print a line a photo that is a copy or of no use; with --altered, how many altered copies are found."""
-    from cloakbench.benchmarks.copies import altered, passed_over
     from cloakbench.jobs import devices
+    from cloakbench.photos.copy_check import altered, passed_over
     from cloakbench.photos.datasets import folder
     from cloakbench.photos.detectors import Detector
 

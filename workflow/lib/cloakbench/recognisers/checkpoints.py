@@ -118,7 +118,7 @@ def _check_zip(file: BinaryIO, where: str) -> None:
     if "archive_format" in below:
         raise InputError(f"{where}: a network as torch.export writes it; use arch: torch_export")
     if "constants.pkl" in below:
-        raise InputError(f"{where}: a network as TorchScript; use arch: torchscript")
+        raise InputError(f"{where}: a network as TorchScript; export it with torch.export and use arch: torch_export")
     if "data.pkl" not in below:
         raise InputError(f"{where}: a zip of {', '.join(names)[:80]}; unpack it and give the checkpoint in it")
 

@@ -22,31 +22,40 @@ from cloakbench.study.keys import DEFAULTS, KEYS
 from cloakbench.study.sources import recognisers, resizable
 
 FAMILY = ".schema.yaml"  # how the names of the schemas of attacks' families end
-OWN_GRAPH = ("torchscript", "torch_export", "onnx")  # files that hold the network itself
+OWN_GRAPH = ("torch_export", "onnx")  # files that hold the network itself
 TREE = "a folder <root>/<identity>/<photo>"
 
 
-def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -> dict:
-    """Fill in `config`, as the files and the command line have laid it over `shipped`, and return what it says of
-    benchmarks, which is no part of a study. files: those that were laid over it. Raises InputError.
+def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -> None:
+    """Fill in `config`, as the files and the command line have laid it over `shipped`. files: those that were laid over
+    it. Raises InputError.
     """
     for path in files:
         check_keys(path)
+    require("benchmark" not in config, "benchmark: is no part of a study; it has moved to benchmarks/config.yaml")
     families = {path.name.removesuffix(FAMILY): path for path in (schema.parent / "attacks").glob(f"*{FAMILY}")}
     meant(config, with_families(yaml.safe_load(schema.read_text()), families.values()))
+    refuse_torchscript(config.get("models"))
     config.update(plain("", config))
     fill_and_check(config, schema)
     for name, entry in config["attacks"].items():
         require(entry["family"] in families, f"attacks.{name}.family: {entry['family']!r} is none", families)
         fill_and_check(entry, families[entry["family"]], f"attacks.{name}")
-    measured = config.pop("benchmark")  # it is in no job's params and not in provenance.json
     check_unused(config, yaml.safe_load(shipped.read_text()))
     fill_where_read(config)
     check(config)
     check_enrolment(config["dataset"])
     check_top_k(config)
     check_chunks(config)
-    return measured
+
+
+def refuse_torchscript(models: Any) -> None:
+    """PyTorch has given TorchScript up; whoever has such a network can write it in the form that took its place."""
+    for name, model in models.items() if isinstance(models, Mapping) else ():
+        refused = isinstance(model, Mapping) and model.get("arch") == "torchscript"
+        export = "torch.export.export(model.eval(), (torch.zeros(1, 3, SIZE, SIZE),))"
+        anew = f"export the network anew, torch.export.save({export}, 'model.pt2'), and use arch: torch_export"
+        require(not refused, f"models.{name}.arch: torchscript is no longer read; {anew}")
 
 
 def require(condition: object, message: str, known: Iterable[str] = ()) -> None:

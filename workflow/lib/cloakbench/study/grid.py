@@ -149,6 +149,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         return whole or {
             "render": config["dataset"]["loader"] != "synthetic",
             "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
+            "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
             "train": stage == "train" and models[of["model"]]["weights"] != "trained",
             "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
             "compare": not compared,

@@ -1,4 +1,4 @@
-"""Networks that bring their own graph, as TorchScript, torch.export or ONNX files: read, tried, run."""
+"""Networks that bring their own graph, as torch.export or ONNX files: read, tried, run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cloakbench.errors import InputError
-from cloakbench.recognisers.foreign import exported, onnx_graph, torchscript
+from cloakbench.recognisers.foreign import exported, onnx_graph
 
 RELATIVE = 1e-3  # a face alone and in a batch may differ by this share of the largest output
 
@@ -105,7 +105,6 @@ def answer(network: nn.Module, faces: torch.Tensor) -> torch.Tensor:
 
 
 FORMS: dict[str, Form] = {
-    "torchscript": Form(torchscript.read, torchscript.network, gradients=True),
     "torch_export": Form(exported.read, exported.network, gradients=True),
     "onnx": Form(onnx_graph.read, onnx_graph.network, gradients=False),
 }

@@ -1,6 +1,6 @@
 """What a network from outside may compute: operations on numbers, by name, and nothing else.
 
-TorchScript and torch.export files are programs over torch's operators, some of which open files (`from_file`, `save`),
+torch.export files are programs over torch's operators, some of which open files (`from_file`, `save`),
 call other processes, or believe what they are told about memory (`native_batch_norm` reads beyond a weight that is too
 short). So operators are admitted by name: those that networks for pictures consist of and that check what they get. A
 name ending in `_` is the same operation in place.
@@ -43,27 +43,14 @@ SHAPES = """
     broadcast_tensors size sym_size numel sym_numel dim is_floating_point to _to_copy type_as lift_fresh_copy
     zeros ones full arange linspace eye scalar_tensor zeros_like ones_like full_like new_zeros new_ones new_full
 """
-NUMBERS = """
-    Int Float Bool ScalarImplicit IntImplicit FloatImplicit len list append __getitem__ __contains__ __is__ __isnot__
-    __not__ __and__ __or__ format floordiv
-"""  # TorchScript's own: numbers, lists and the text of its error messages
-LANGUAGE = """
-    Constant GetAttr ListConstruct ListUnpack TupleConstruct TupleUnpack TupleIndex If Loop RaiseException NumToTensor
-    unchecked_cast Uninitialized device dtype layout min max is_cuda
-"""  # TorchScript's prim::
-
-ADMITTED = {
-    "aten": frozenset(" ".join([LAYERS, ELEMENTWISE, REDUCTIONS, SHAPES, NUMBERS]).split()),
-    "prim": frozenset(LANGUAGE.split()),
-}
+ADMITTED = frozenset(" ".join([LAYERS, ELEMENTWISE, REDUCTIONS, SHAPES]).split())
 
 
 def admit(name: str) -> None:
     """Raise InputError unless `name`, such as aten::conv2d or aten::relu_, is an operation that a network may use."""
     namespace, _, operation = name.rpartition("::")
-    known = ADMITTED.get(namespace, ())
-    if operation not in known and operation.removesuffix("_") not in known:
+    if namespace != "aten" or not {operation, operation.removesuffix("_")} & ADMITTED:
         raise InputError(
-            f"asks for {name}, and a network may use operations on numbers only (cloakbench/operations.py lists them); "
-            "nothing was run"
+            f"asks for {name}, and a network may use operations on numbers only (foreign/operations.py lists "
+            "them); nothing was run"
         )

@@ -25,9 +25,7 @@ def read_records(path: Path) -> dict[str, bytes]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as error:
-        raise InputError(
-            f"{path}: not a whole archive as torch.jit.save and torch.export.save write ({error})"
-        ) from None
+        raise InputError(f"{path}: not a whole archive as torch.export.save writes ({error})") from None
 
 
 def write_records(records: Mapping[str, bytes]) -> bytes:

@@ -31,19 +31,23 @@ CELL = {"source": "a", "attack": "bim", "eps": 1, "storage": "jpeg75", "target":
 
 DRAWN = {"subjects": "subjects.csv"}
 RECOGNISER = {"weights": "weights.safetensors", "model": MODEL}
+SOURCE = {"weights": "weights.safetensors", "sources": [MODEL], "seed": 0}
+JUDGING = {"threads": 1, "batch": BATCH}
 COMPUTE = {"device": "cpu", "threads": 1, "batch": BATCH}
 # script to its options, in the order of the study: files of a folder, or what is passed as JSON
 JOBS: dict[str, Mapping] = {
     "crop": {"photos": "subjects.csv", "root": ".", "crop": CROP, "output": "faces.npy"},
     "enrol": {"photos": "enrolment.csv", "faces": "faces.npy", "output": "gallery.safetensors"} | RECOGNISER | COMPUTE,
-    "craft": DRAWN | RECOGNISER | COMPUTE
-    | {"faces": "faces.npy", "start": "faces.npy", "attack": BIM, "eps": 1, "output": "crafted.npy"}
-    | {"walk-from": 0},
+    "craft": DRAWN | SOURCE | COMPUTE
+    | {"faces": "faces.npy", "attack": BIM, "eps": 1, "output": "crafted.npy"},
     "store": DRAWN
     | {"faces": "crafted.npy", "storage": JPEG, "output": "stored", "output-manifest": "manifest.csv"},
     "redetect": {"stored": "stored", "manifest": "manifest.csv", "output": "redetected.csv"} | COMPUTE,
-    "classify": DRAWN | RECOGNISER | COMPUTE
-    | {"stored": "stored", "redetected": "redetected.csv", "crop": CROP, "missed": "protected", "cell": CELL}
+    "look": RECOGNISER | COMPUTE
+    | {"stored": "stored", "redetected": "redetected.csv", "crop": CROP, "missed": "protected"}
+    | {"output": "outputs.npy"},
+    "classify": DRAWN | RECOGNISER | JUDGING
+    | {"redetected": "redetected.csv", "outputs": "outputs.npy", "missed": "protected", "cell": CELL}
     | {"output": "ranks.csv"},
 }  # fmt: skip
 
@@ -56,7 +60,7 @@ def script(stage: str) -> Path:
 def command(stage: str) -> list[str]:
     """The job's script with its options, to be run in a folder of `make_inputs`."""
     options = (
-        (f"--{name}", json.dumps(value) if isinstance(value, Mapping) else str(value))
+        (f"--{name}", json.dumps(value) if isinstance(value, Mapping | list) else str(value))
         for name, value in JOBS[stage].items()
     )
     return [str(script(stage)), *(word for option in options for word in option)]

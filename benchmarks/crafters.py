@@ -11,15 +11,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cloakbench.attacks import craft, iterative
-from cloakbench.benchmarks.opponents import Bim
+from benchmarks.opponents import Bim
+from cloakbench.attacks import craft
 from cloakbench.files.reading import open_faces
 from cloakbench.files.tensors import load_tensors, save_tensors
 from cloakbench.files.writing import writing_faces
 from cloakbench.recognisers.architectures import build, outputs_of
 from cloakbench.recognisers.convert import convert
 from cloakbench.recognisers.enrol import templates
+from cloakbench.recognisers.heads import Gallery
 from cloakbench.recognisers.recogniser import Recogniser, load_recogniser, per_channel, to_faces, to_tensor
+from cloakbench.recognisers.views import whole
+from cloakbench.study.grid import link
 from cloakbench.synthetic.render import render
 
 BIM = {"family": "iterative_sign", "goal": "untargeted", "step_size": 1}
@@ -47,24 +50,17 @@ class Setting:
 
 
 def shared_path(setting: Setting, precision: str, name: str) -> Crafter:
-    """This software's own way: from the smaller budget's file along the path, then the budget's own steps, files
-    written and read as in a study. To be called with rising budgets."""
-    recogniser, attack = setting.recogniser(precision), iterative.attack(**BIM)
-    start, previous = setting.faces, 0
-
-    def walk(begin: Path, eps: int, steps: int, path: Path) -> Path:
-        faces = open_faces(setting.faces)
-        with writing_faces(path, len(faces), faces.shape[1:3]) as crafted:
-            args = (attack, faces, open_faces(begin), setting.labels, eps, steps, crafted, setting.batch, CPU)
-            craft.walk(recogniser, *args)
-        return path
+    """This software's own way: along the path from the state that a smaller budget left, then the budget's own steps,
+    files written and read as in a study. To be called with rising budgets."""
+    folder, faces = setting.directory / name, open_faces(setting.faces)
+    members = [craft.Member(setting.recogniser(precision), setting.labels, whole)]
 
     def cell(eps: int) -> np.ndarray:
-        nonlocal start, previous
-        folder = setting.directory / name
-        start = walk(start, eps, craft.shared_steps(attack, eps, previous), folder / f"path{eps}.npy")
-        previous = eps
-        return np.array(open_faces(walk(start, eps, craft.own_steps(attack, eps), folder / f"cell{eps}.npy")))
+        problem = craft.Cell(members, faces, np.arange(len(faces)), eps, 0, setting.batch, CPU)
+        state, previous = folder / f"path{eps}.npy", link(eps)
+        craft.walk(BIM, problem, folder / f"path{previous}.npy" if previous else None, previous, state)
+        craft.craft(BIM, problem, state, folder / f"cell{eps}.npy")
+        return np.array(open_faces(folder / f"cell{eps}.npy"))
 
     return cell
 
@@ -109,7 +105,7 @@ def user_network(setting: Setting) -> nn.Module:
     network = build(setting.model["arch"], outputs_of(setting.model["arch"], state))
     network.load_state_dict(state)
     recogniser = Recogniser(network, per_channel(setting.model["mean"]), per_channel(setting.model["std"]))
-    recogniser.templates = load_tensors(setting.gallery)[0]["templates"]
+    recogniser.head = Gallery(load_tensors(setting.gallery)[0]["templates"])
     network.requires_grad_(True)
     return In01(recogniser).eval()
 

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from cloakbench.benchmarks.jobs import JOBS, command, make_inputs
+from benchmarks.jobs import JOBS, command, make_inputs
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 
 FACES = 2  # so few that a job is little but its start
 STARTS = {"warm": [sys.executable, "-S", "-m", "cloakbench.jobs.warm"], "plain": [sys.executable]}
@@ -40,3 +43,14 @@ def compare(measured: pd.DataFrame) -> pd.DataFrame:
     wide = measured.pivot_table(index="stage", columns="start", values="seconds", aggfunc="median").loc[list(JOBS)]
     wide = wide.rename(columns=lambda start: f"{start}, s").rename_axis(columns=None)
     return wide.assign(times=wide["plain, s"] / wide["warm, s"]).reset_index()
+
+
+def main(options: Namespace) -> None:
+    write_text(options.output, measure(options.repetitions).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--repetitions", type=int, required=True)
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from cloakbench.benchmarks.jobs import JOBS, command, make_inputs
+from benchmarks.jobs import JOBS, command, make_inputs
 from cloakbench.errors import InputError
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 
 EVERY = 0.005  # seconds between two looks at a job
 
@@ -64,3 +67,14 @@ def compare(measured: pd.DataFrame) -> pd.DataFrame:
             "times, with file pages": wide["resident_mb"][largest] / wide["resident_mb"][smallest],
         }
     ).reset_index()
+
+
+def main(options: Namespace) -> None:
+    write_text(options.output, measure(options.faces).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--faces", type=int, nargs="+", required=True, help="N, several")
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from cloakbench.attacks.iterative import iterations
+from cloakbench.attacks.walk import iterations
 
 Bim = Callable[[nn.Module, torch.Tensor, torch.Tensor, int], torch.Tensor]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
 
-from cloakbench.benchmarks.jobs import script
-from cloakbench.benchmarks.memory import watch
+from benchmarks.jobs import script
+from benchmarks.memory import watch
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 from cloakbench.synthetic.render import render
 
 PEOPLE = 20  # rendered; a folder's one photo is a copy with a comment of its own behind the picture
@@ -48,3 +51,16 @@ def _jpeg(person: int) -> bytes:
     file = io.BytesIO()
     render(person, 0).save(file, "JPEG", quality=75)
     return file.getvalue()
+
+
+def main(options: Namespace) -> None:
+    write_text(options.output, measure(options.folders, options.photos, options.subjects).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--folders", type=int, required=True)
+    arguments.add_argument("--photos", type=int, required=True, help="files a folder")
+    arguments.add_argument("--subjects", type=int, required=True, help="N")
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

@@ -6,27 +6,29 @@ import json
 import os
 import re
 import resource
-import runpy
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 
 LAUNCHER = "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm "  # how rules start a job; its script and options follow
 CPU_SECONDS = re.compile(r"([\d.]+) s of CPU")
 
 
-def measure(snakefile: Path, config: Mapping, changes: Mapping, cores: int) -> pd.DataFrame:
-    """One row: jobs, seconds by Snakemake on `cores` cores, seconds of the same commands one after another in one
-    process whose torch has `cores` threads, and CPU seconds: those that the jobs' logs add up to, Snakemake's own with
-    the launchers of the jobs, and the one process's.
+def measure(snakefile: Path, changes: Mapping, cores: int) -> pd.DataFrame:
+    """One row of the default study with some changes: jobs, seconds by Snakemake on `cores` cores, seconds of the same
+    commands one after another in one process whose torch has `cores` threads, and CPU seconds: those that the jobs'
+    logs add up to, Snakemake's own with the launchers of the jobs, and the one process's.
 
     The one process starts cold and imports everything once; the warm parent of the jobs is started anew too. Both
     begin with an empty folder. Raises InputError if either fails.
@@ -35,15 +37,13 @@ def measure(snakefile: Path, config: Mapping, changes: Mapping, cores: int) -> p
         workflow, process = Path(directory) / "workflow", Path(directory) / "process"
         for folder in (workflow, process):
             folder.mkdir()
-        configs = [workflow / "study.json", workflow / "changes.json"]  # Snakemake merges the second into the first
-        for path, settings in zip(configs, (config, changes), strict=True):
-            path.write_text(json.dumps(settings))
+        (workflow / "changes.json").write_text(json.dumps(changes))
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.resolve())]
-        snakemake += ["--directory", str(workflow), "--cores", str(cores), "--configfile", *map(str, configs)]
+        snakemake += ["--directory", str(workflow), "--cores", str(cores), "--configfile", "changes.json"]
         printed, by_snakemake, own_cpu = run([*snakemake, "--printshellcmds"], workflow)
         commands = jobs(printed)
         (process / "jobs.json").write_text(json.dumps([with_threads(words, cores) for words in commands]))
-        _, alone, alone_cpu = run([sys.executable, "-m", "cloakbench.benchmarks.overhead", "jobs.json"], process)
+        _, alone, alone_cpu = run([sys.executable, "-m", "benchmarks.one_process", "jobs.json"], process)
         logs = [log.read_text(errors="replace") for log in sorted((workflow / "logs").rglob("*.log"))]
     cpu = sum(float(found[1]) for log in logs if (found := CPU_SECONDS.search(log)))
     row = {"jobs": len(commands), "cores": cores, "snakemake": by_snakemake, "one_process": alone, "jobs_cpu": cpu}
@@ -80,17 +80,14 @@ def with_threads(words: Sequence[str], threads: int) -> list[str]:
     return [str(threads) if before == "--threads" else word for before, word in zip(["", *words], words, strict=False)]
 
 
-def run_in_this_process(commands: Iterable[Sequence[str]]) -> None:
-    for words in commands:
-        sys.argv, stderr = list(words), sys.stderr
-        try:
-            runpy.run_path(words[0], run_name="__main__")
-        except SystemExit as leaving:
-            if leaving.code:
-                raise
-        finally:
-            sys.stderr = stderr
+def main(options: Namespace) -> None:
+    write_text(options.output, measure(options.snakefile, options.changes, options.cores).to_csv(index=False))
 
 
 if __name__ == "__main__":
-    run_in_this_process(json.loads(Path(sys.argv[1]).read_text()))
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--snakefile", type=Path, required=True)
+    arguments.add_argument("--changes", type=json.loads, required=True, help="JSON: laid over the default study")
+    arguments.add_argument("--cores", type=int, required=True)
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

@@ -6,17 +6,18 @@ all of them. Times are wall-clock and CPU seconds of the attack alone: the netwo
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cloakbench.attacks import craft, iterative
-from cloakbench.attacks.iterative import iterations
-from cloakbench.benchmarks.crafters import (
+from benchmarks.crafters import (
     BIM,
     CPU,
     FLOOR_GRADIENTS,
@@ -28,10 +29,14 @@ from cloakbench.benchmarks.crafters import (
     shared_path,
     user_network,
 )
-from cloakbench.benchmarks.opponents import installed
+from benchmarks.opponents import installed
+from cloakbench.attacks import cost, families
 from cloakbench.files.reading import open_faces
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 from cloakbench.jobs import devices
 from cloakbench.recognisers.recogniser import Recogniser, to_tensor
+from cloakbench.study.grid import link
 
 BUDGETS = [4, 8, 16, 32, 64, 128]
 COLUMNS = ["crafter", "repetition", "eps", "gradients", "seconds", "cpu_seconds", "recognised", "faces", "as_ours"]
@@ -41,14 +46,14 @@ def measure(model: Mapping, repetitions: int, batch: int, directory: Path) -> pd
     """A row a crafter, repetition and budget (COLUMNS, and the last two below) of crafting some faces.
 
     gradients: evaluations a face; as_ours: share of bytes that equal the cell crafted here in fp32; device: what
-    computed; bf16_times: how many times as long as in fp32 a gradient takes in bf16. Above craft.SLOWER nothing is
+    computed; bf16_times: how many times as long as in fp32 a gradient takes in bf16. Above cost.SLOWER nothing is
     crafted in bf16.
     model: `arch`, `size`, `faces` (how many), `mean`, `std`, and `weights`, a converted checkpoint or None for seeded
     random ones.
     """
     setting = prepare(model, batch, directory)
     times = bf16_times(setting)
-    precisions = ["fp32"] if times > craft.SLOWER else ["fp32", "bf16"]
+    precisions = ["fp32"] if times > cost.SLOWER else ["fp32", "bf16"]
     judge, rows = setting.recogniser(), []
     for repetition in range(repetitions):
         crafters = everybody(setting, repetition, precisions)
@@ -61,7 +66,7 @@ def bf16_times(setting: Setting) -> float:
     """How many times as long as in fp32 the gradient of a batch takes in bf16: .5 where the processor has units for
     it, 12 where it has to emulate them (FaceNet with AMX and with AVX2)."""
     faces = open_faces(setting.faces)[: setting.batch]
-    fp32, bf16 = (craft.seconds_a_gradient(setting.recogniser(name), faces, CPU) for name in ("fp32", "bf16"))
+    fp32, bf16 = (cost.seconds_a_gradient(setting.recogniser(name), faces, CPU) for name in ("fp32", "bf16"))
     return bf16 / fp32
 
 
@@ -96,9 +101,26 @@ def stopwatch(crafter: Crafter, eps: int) -> tuple[np.ndarray, float, float]:
 
 def gradients_of(name: str, eps: int) -> int:
     """Gradient evaluations a face that a crafter makes in the turn of budget eps."""
-    attack, smaller = iterative.attack(**BIM), max((budget for budget in BUDGETS if budget < eps), default=0)
     if name == "bare loop":
         return FLOOR_GRADIENTS
+    bim = families.attack(**BIM)
     if name.startswith("cloakbench"):
-        return craft.shared_steps(attack, eps, smaller) + craft.own_steps(attack, eps)
-    return iterations(eps)
+        return bim.gradients(eps) - bim.shared(link(eps))
+    return bim.gradients(eps)
+
+
+def main(options: Namespace) -> None:
+    devices.use("cpu", options.threads)
+    with tempfile.TemporaryDirectory() as directory:
+        rows = measure(options.model, options.repetitions, options.batch, Path(directory))
+    write_text(options.output, rows.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--model", type=json.loads, required=True, help="JSON: an entry of networks")
+    arguments.add_argument("--repetitions", type=int, required=True)
+    arguments.add_argument("--threads", type=int, required=True, help="of torch, for every crafter")
+    arguments.add_argument("--batch", type=int, required=True, help="faces computed at once")
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+from argparse import Namespace
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cloakbench.benchmarks import memory, startup
-from cloakbench.benchmarks.opponents import OPPONENTS
+from benchmarks import memory, startup
+from benchmarks.opponents import OPPONENTS
+from cloakbench.files.writing import write_text
+from cloakbench.jobs import command as command_line
 
 OURS, BF16 = "cloakbench fp32", "cloakbench bf16"
 PACKAGES = ["torch", "snakemake", *OPPONENTS]
@@ -170,3 +174,19 @@ need.""",
 
 Folders with one photo each among empty files; a plain interpreter, its start included.""",
 }
+
+
+def main(options: Namespace) -> None:
+    found = tables(options.measurements, options.about["networks"])
+    for name, table in found.items():
+        write_text(options.measurements / f"{name}.csv", table.to_csv(index=False))
+        write_text(options.measurements / f"{name}.md", markdown(table) + "\n")
+    write_text(options.output, page(found, options.about))
+
+
+if __name__ == "__main__":
+    arguments = command_line.parser(__doc__)
+    arguments.add_argument("--measurements", type=Path, required=True, help="folder of the measured CSV files")
+    arguments.add_argument("--about", type=json.loads, required=True, help="JSON: what was measured")
+    arguments.add_argument("--output", type=Path, required=True)
+    command_line.run(main, arguments)

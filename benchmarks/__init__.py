@@ -1,0 +1,1 @@
+"""How fast and how large, measured: no part of a study. Run by benchmarks/Snakefile."""

@@ -1,1 +1,0 @@
-"""Measurements of this software against others, against the hardware and against itself."""
