@@ -8,7 +8,7 @@ from cloakbench.jobs import command
 
 
 def main(options):
-    from cloakbench.attacks.cost import estimate
+    from cloakbench.attacks import cost
     from cloakbench.files.reading import open_faces
     from cloakbench.files.writing import write_text
     from cloakbench.jobs import devices
@@ -31,8 +31,11 @@ def main(options):
         device = devices.use(options.device, options.threads, options.precision)
         source = load_recogniser(options.model, options.weights, options.gallery, device, options.precision)
         some, way = parts[0][: options.batch], links(options.eps)
-        cost = estimate(source, options.attacks, options.eps, way, len(labels), some, device, recogniser)
-        print(f"crafting on {options.name}: {cost}")
+        crafting = cost.Crafting(options.attacks, options.eps, way, len(labels), options.parts)
+        print(f"crafting on {options.name}: {cost.of_crafting(crafting, source, some, device, recogniser)}")
+    if options.cells_shown:
+        told = cost.of_looking(recogniser, options.cells_shown, len(labels), options.parts, parts[0][:1], device)
+        print(f"shown to {options.name}: {told}")
     facts = {"model": options.name, "faces": len(labels), **found}
     write_text(options.output, json.dumps(facts) + "\n")
 
@@ -51,6 +54,8 @@ if __name__ == "__main__":
     arguments.add_argument("--output", type=Path, required=True)
     arguments.add_argument("--attacks", type=json.loads, help="JSON: those to craft on it, to estimate the cost")
     arguments.add_argument("--eps", type=int, nargs="*", default=[], help="their budgets")
+    arguments.add_argument("--cells-shown", type=int, default=0, help="whose faces it will be shown as a target")
+    arguments.add_argument("--parts", type=int, default=1, help="jobs that a cell is spread over")
     command.precision_option(arguments)
     command.compute_options(arguments)
     command.run(main, arguments)

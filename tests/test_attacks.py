@@ -93,9 +93,15 @@ def test_the_estimate_says_that_bf16_is_slower(recogniser, faces, monkeypatch, s
     coarse = Recogniser(copy.deepcopy(recogniser.network), [127.5] * 3, [128.0] * 3, torch.bfloat16)
     taken = {torch.float32: 3.3, torch.bfloat16: seconds}
     monkeypatch.setattr(cost, "seconds_a_gradient", lambda network, *_: taken[network.dtype])
-    told = cost.estimate(coarse, [BIM], [4], links([4]), 6, faces, CPU, recogniser)
-    assert told.partition("of faces")[2] == said and told.startswith("30 gradients, about ")
-    assert "fp32" not in cost.estimate(recogniser, [BIM], [4], links([4]), 6, faces, CPU, recogniser)
+    crafting = cost.Crafting([BIM], [4], links([4]), faces=6, parts=3)
+    told = cost.of_crafting(crafting, coarse, faces, CPU, recogniser)
+    assert told.partition("of faces")[2] == said and told.startswith("30 gradients in 6 jobs, about ")
+    assert "fp32" not in cost.of_crafting(crafting, recogniser, faces, CPU, recogniser)
+
+
+def test_what_a_target_will_be_shown_is_told(recogniser, faces):
+    told = cost.of_looking(recogniser, 39, 1000, 2, faces[:1], CPU)
+    assert told == f"39,000 pictures in 78 jobs, {39_000 * (4 * 10 + 8) / 1e6:.1f} MB of outputs"
 
 
 def test_a_gradient_is_timed_without_what_only_adds_to_it(recogniser, faces, monkeypatch):

@@ -164,6 +164,70 @@ CHANGES = {
 }
 
 
+LOOKER = """# From outputs to a score a face: a judgement that somebody has added.
+rule scores:
+    input:
+        outputs=of_probes(rules.look.output.outputs),
+    output:
+        scores=f"{STUDY}/scores/{JUDGED_AS}.csv",
+    shell:
+        "cp {input.outputs:q} {output.scores:q}"
+"""
+
+
+def test_a_new_judgement_repeats_no_network(toy, tmp_path):
+    """A rule that reads outputs and the line that asks for its files: in a finished study it alone has to run."""
+    root = checkout_copy(tmp_path / "cloakbench")
+    (root / "workflow/rules/scores.smk").write_text(LOOKER)
+    snakefile = root / "Snakefile"
+    last = 'include: "workflow/rules/report.smk"\n'
+    text = snakefile.read_text().replace(last, f'{last}include: "workflow/rules/scores.smk"\n')
+    text = text.replace(
+        "        FIGURES,\n", '        FIGURES,\n        every_cell(rules.scores.output.scores, "classify"),\n'
+    )
+    snakefile.write_text(text)
+    assert would_run(toy, root=root) == {"scores": 20}
+
+
+def test_outputs_that_are_not_kept_are_not_missed(toy, tmp_path):
+    """They go once the ranks are there, and nothing asks for them again; a change of what made them does."""
+    (tmp_path / "lean.yaml").write_text("keep: {outputs: false}")
+    lean = ["--configfile", TOY, tmp_path / "lean.yaml"]
+    assert would_run(toy, tmp_path / "lean.yaml") == {}  # taken back in a finished study it repeats nothing
+    run = snakemake(tmp_path, "--cores", 2, *lean)
+    assert run.returncode == 0, run.stdout + run.stderr
+    study = tmp_path / "results/toy"
+    assert not list(study.glob("outputs/**/*.npy")) and list((toy / "results/toy").glob("outputs/**/*.npy"))
+    assert digests(study, "ranks/**/*", "psr.csv") == digests(toy / "results/toy", "ranks/**/*", "psr.csv")
+    assert job_counts(snakemake(tmp_path, "-n", *lean).stdout) == {}
+    assert list(differences(study)) == []
+    (tmp_path / "other.yaml").write_text("detection: {missed: drop}")
+    repeated = {"look": 20, "classify": 20, "examples": 1} | TABLES
+    assert job_counts(snakemake(tmp_path, "-n", *lean, tmp_path / "other.yaml").stdout) == repeated
+    kept = job_counts(snakemake(tmp_path, "-n", "--configfile", TOY).stdout)
+    assert kept == {"look": 20, "classify": 20} | TABLES  # asked for again they are made again
+
+
+def test_an_ensemble_is_crafted_on_all_of_its_members(toy, tmp_path):
+    """The second sees the same pixels in its own size."""
+    (tmp_path / "both.yaml").write_text("""
+ensembles: {both: {members: [resnet50, half]}}
+models: {half: {arch: small_seresnet, weights: trained, head: softmax, crop: loose112, mean: 120, std: 60}}
+crops: {loose112: {size: 112, margin: 0.3, short_side: 128}}
+matrix: {source: [resnet50, both], attack: [bim], eps: [5], target: [half]}
+""")
+    study = tmp_path / "study"
+    shutil.copytree(toy, study, symlinks=True)
+    run = snakemake(study, "--cores", 2, "--configfile", TOY, tmp_path / "both.yaml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    clean = np.load(study / "results/toy/subjects/loose224.npy").astype(int)
+    one, both = (np.load(study / f"results/toy/crafted/{name}/bim/eps5.npy") for name in ("resnet50", "both"))
+    assert both.shape == clean.shape and np.abs(both - clean).max() == 5 and (one != both).mean() > 0.05
+    ranks = pd.read_csv(study / "results/toy/ranks/both/bim/eps5/jpeg75/half.csv")
+    assert set(ranks["source"]) == {"both"} and len(ranks) == 3
+    assert list(differences(study / "results/toy")) == []
+
+
 @pytest.fixture(scope="session")
 def drifting(toy, checkout, tmp_path_factory) -> tuple[Path, Path, Path]:
     """A new family in a copy of the project, a file, a schema and a line, and an entry of it in a finished study."""

@@ -1,3 +1,4 @@
+# From the ranks of all cells to psr.csv, a row a cell and k, and from it to Table 1 in three formats.
 # what a table or figure says of the study it comes from
 ABOUT = {
     "study": config["study"],
@@ -39,8 +40,12 @@ rule aggregate:
         settings=made_with("aggregate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
-        "--ranks {params.folder:q}/ranks --baseline {params.folder:q}/baseline --matrix {params.matrix:q} "
-        "--top-k {params.top_k} --missed {params.missed} --output {output.psr:q} "
+        "--ranks {params.folder:q}/ranks "
+        "--baseline {params.folder:q}/baseline "
+        "--matrix {params.matrix:q} "
+        "--top-k {params.top_k} "
+        "--missed {params.missed} "
+        "--output {output.psr:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 
@@ -68,6 +73,9 @@ rule table:
         settings=made_with("table"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/table.py "
-        "--psr {input.psr:q} --about $CLOAKBENCH_ABOUT --output-csv {output.csv:q} "
-        "--output-md {output.md:q} --output-tex {output.tex:q} "
+        "--psr {input.psr:q} "
+        "--about $CLOAKBENCH_ABOUT "
+        "--output-csv {output.csv:q} "
+        "--output-md {output.md:q} "
+        "--output-tex {output.tex:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,5 +1,5 @@
-# From a target's outputs for a cell's faces to a row a face: detected, rank of the true identity, who was named instead.
-# A judgement on the CPU: it takes a class head from the weights, or the gallery's templates, and runs no network.
+# From a target's outputs for a cell's faces to a row a face: detected, rank of the true identity, who was named. A
+# judgement on the CPU: it takes a class head from the weights, or the gallery's templates, and runs no network.
 RANKS = f"{STUDY}/ranks/{JUDGED_AS}.csv"
 
 

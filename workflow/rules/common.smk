@@ -11,9 +11,9 @@ ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
 
-# A job is `$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start the script
-# alone does the same, some seconds later. It runs with the interpreter that runs Snakemake, whatever `python` is here;
-# with --sdm conda with that of its environment. The library is found where the package is not installed (conda, a
+# A job is `$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/<script>.py`; without the warm start the
+# script alone does the same, some seconds later. It runs with the interpreter that runs Snakemake, whatever `python` is
+# here; with --sdm conda with that of its environment. The library is found where the package is not installed (conda, a
 # cluster node), and no rule's text holds a path of this checkout: one that has moved repeats nothing.
 PYTHONPATH = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 PYTHON = sys.executable if not workflow.deployment_settings.deployment_method else "python"
@@ -83,8 +83,8 @@ wildcard_constraints:
 
 
 def handed(variable, value):
-    """Hand the jobs a value that would fill pages of what Snakemake prints: as JSON in a variable of the environment. Its
-    hash, for a param."""
+    """Hand the jobs a value that would fill pages of what Snakemake prints: as JSON in a variable of the environment.
+    Its hash, for a param."""
     os.environ[variable] = json.dumps(value, sort_keys=True)
     return hashlib.sha256(os.environ[variable].encode()).hexdigest()
 
@@ -177,7 +177,7 @@ def made_with(stage):
 
 
 def looked_with(stage):
-    """A param of those who judge outputs: the hash of what these were made with, for they may be gone when that changes."""
+    """A param of those who judge outputs: the hash of what these were made with; they may be gone when it changes."""
 
     def digest(wildcards):
         return hashlib.sha256(made_with(stage)(wildcards).encode()).hexdigest()

@@ -28,6 +28,10 @@ rule compare:
         settings=made_with("compare"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/compare.py "
-        "--psr {input.psr:q} --published {input.published:q} --about $CLOAKBENCH_ABOUT "
-        "--output-cells {output.cells:q} --output-claims {output.claims:q} --output {output.page:q} "
+        "--psr {input.psr:q} "
+        "--published {input.published:q} "
+        "--about $CLOAKBENCH_ABOUT "
+        "--output-cells {output.cells:q} "
+        "--output-claims {output.claims:q} "
+        "--output {output.page:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

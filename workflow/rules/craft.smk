@@ -1,7 +1,7 @@
 # From the clean faces of a canvas, a recogniser's crop, to a cell's crafted ones: (N, height, width, 3) uint8.
-# Where an attack's budgets share a path, `path` walks it from budget to budget, and `craft` leaves it where a budget's own
-# steps begin: 147 gradients a face for BIM at the paper's six budgets instead of 271, one cell is one file and one job,
-# and a further budget repeats no other one. What a stretch leaves for the next, the state, lies in path/.
+# Where an attack's budgets share a path, `path` walks it from budget to budget, and `craft` leaves it where a budget's
+# own steps begin: 147 gradients a face for BIM at the paper's six budgets instead of 271, one cell is one file and one
+# job, and a further budget repeats no other one. What a stretch leaves for the next, the state, lies in path/.
 rule path:
     """Walk the path that all budgets of an attack share, along one stretch."""
     input:

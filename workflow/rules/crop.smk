@@ -20,8 +20,11 @@ rule crop:
         settings=made_with("crop"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/crop.py "
-        '--photos {input.photos:q} --root "$CLOAKBENCH_PHOTOS" --crop {params.crop:q} '
-        "{params.part} --output {output.faces:q} "
+        "--photos {input.photos:q} "
+        '--root "$CLOAKBENCH_PHOTOS" '
+        "--crop {params.crop:q} "
+        "{params.part} "
+        "--output {output.faces:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 

@@ -41,9 +41,16 @@ rule detect:
         settings=made_with("detect"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/detect.py "
-        '--root "$CLOAKBENCH_PHOTOS" --loader {params.loader} {params.split} --subjects {params.subjects} '
-        "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
-        f"--faces {KNOWN_FACES} --share {{wildcards.share}}/{SHARES.stop} "
+        '--root "$CLOAKBENCH_PHOTOS" '
+        "--loader {params.loader} "
+        "{params.split} "
+        "--subjects {params.subjects} "
+        "--photos {params.photos} "
+        "--enrol {params.enrol} "
+        "--enrol-min {params.enrol_min} "
+        f"--faces {KNOWN_FACES} "
+        f"--share {{wildcards.share}}/{SHARES.stop} "
         "--seed {params.seed} "
-        "--output {output.looked_at:q} {params.compute} "
+        "--output {output.looked_at:q} "
+        "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,3 +1,4 @@
+# From the faces that detect has found to who is attacked and who enrolled: subjects.csv, enrolment.csv, a row a photo.
 PASSED_OVER = f"{LOGS}/passed_over.csv"  # of a job that fails; an output would be removed with it
 
 
@@ -34,9 +35,18 @@ rule draw:
         settings=made_with("draw"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/draw.py "
-        '--root "$CLOAKBENCH_PHOTOS" --loader {params.loader} {params.split} --subjects {params.subjects} '
-        "--photos {params.photos} --enrol {params.enrol} --enrol-min {params.enrol_min} "
-        f"--faces {KNOWN_FACES} --passed-over {PASSED_OVER} "
-        "--min-classes {resources.largest_k} --seed {params.seed} {params.compute} "
-        "--output-subjects {output.subjects:q} --output-enrolment {output.enrolment:q} "
+        '--root "$CLOAKBENCH_PHOTOS" '
+        "--loader {params.loader} "
+        "{params.split} "
+        "--subjects {params.subjects} "
+        "--photos {params.photos} "
+        "--enrol {params.enrol} "
+        "--enrol-min {params.enrol_min} "
+        f"--faces {KNOWN_FACES} "
+        f"--passed-over {PASSED_OVER} "
+        "--min-classes {resources.largest_k} "
+        "--seed {params.seed} "
+        "{params.compute} "
+        "--output-subjects {output.subjects:q} "
+        "--output-enrolment {output.enrolment:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,6 +1,6 @@
 # From the enrolled photographs' faces to the galleries of recognisers without a class head: a template an identity.
-# Below galleries/role=enrolled/ those of people who had cloaked their photographs before these were gathered: as stored,
-# found again and cut anew. They are made where something asks for them.
+# Below galleries/role=enrolled/ those of people who had cloaked their photographs before these were gathered: as
+# stored, found again and cut anew. They are made where something asks for them.
 rule enrol:
     """The gallery of a recogniser without a class head: a mean template an identity."""
     input:

@@ -5,7 +5,7 @@ URLS = {digest_of(model): config["models"][model]["weights"] for model in FETCHE
 
 
 rule fetch:
-    """Fetch a checkpoint and check its hash; a failure leaves no file that looks complete, and one that is right stays."""
+    """Fetch a checkpoint and check its hash; a failure leaves no file, and one that is right stays."""
     output:
         checkpoint=update(f"{RESOURCES}/{{digest}}"),
     log:
@@ -21,8 +21,10 @@ rule fetch:
         url=lambda wildcards: URLS[wildcards.digest],
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/fetch.py "
-        "--url {resources.url:q} --digest {wildcards.digest} --output {output.checkpoint:q} "
-        "--log {log:q}"
+        "--url {resources.url:q} "
+        "--digest {wildcards.digest} "
+        "--output {output.checkpoint:q} "
+        "--log {log:q} "
 
 
 localrules:

@@ -1,3 +1,4 @@
+# From a recogniser and the clean faces to what it makes of them, gate/<model>.json; below the minimum the study ends.
 rule gate:
     """Measure a recogniser's clean top-1 on the sampled faces; nothing is crafted on it or shown to it before."""
     input:
@@ -18,7 +19,7 @@ rule gate:
         gpu_mem_mb=GPU_MEMORY,
         # no params: a gate that was passed is a condition and no data, another minimum repeats no crafting (above)
         minimum=str(config["gate"]["clean_top1"]),
-        crafted=crafting_options,
+        cost=cost_options,
     params:
         compute=COMPUTE,
         # of the recognisers alone, whose edit repeats crafting anyway: what follows a gate is made anew with it
@@ -30,7 +31,14 @@ rule gate:
         settings=made_with("gate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/gate.py "
-        "--name {wildcards.model} --subjects {input.subjects:q} --faces {input.faces:q} "
-        "--weights {input.weights:q} {params.gallery} --model {params.model:q} --minimum {resources.minimum} "
-        "{resources.crafted} --output {output.gate:q} {params.compute} "
+        "--name {wildcards.model} "
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--weights {input.weights:q} "
+        "{params.gallery} "
+        "--model {params.model:q} "
+        "--minimum {resources.minimum} "
+        "{resources.cost} "
+        "--output {output.gate:q} "
+        "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -99,7 +99,7 @@ def class_list(wildcards):
 
 
 def conversion_facts(wildcards):
-    """What convert has to know; a network that brings its own graph is tried on faces as bright as those it will see."""
+    """What convert has to know; a network with its own graph is tried on faces as bright as those it will see."""
     own_graph = config["models"][wildcards.model]["arch"] in OWN_GRAPH
     keys = ["arch", "head", "crop", "member", *(["mean", "std"] if own_graph else [])]
     facts = json.loads(model_facts(wildcards.model, *keys))
@@ -226,11 +226,13 @@ def example_faces(source, attack):
     return [[name, file.format(**keys, eps=name.removeprefix("eps "))] for name, file in files.items()]
 
 
-def crafting_options(wildcards):
-    """What will be crafted on a recogniser, for the estimate of its cost."""
+def cost_options(wildcards):
+    """What will be crafted on a recogniser and shown to it, for the estimate of what it costs."""
+    shown = len(list(cells(MATRIX, "redetect"))) if wildcards.model in MATRIX["target"] else 0
+    told = f"--cells-shown {shown} --parts {len(PARTS.get('part', [0]))}"
     sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]
     if not sources:
-        return ""
+        return told
     attacks = shlex.quote(json.dumps([config["attacks"][name] for name in MATRIX["attack"]] * len(sources)))
     precision = config["compute"]["precision"]
-    return f"--attacks {attacks} --eps {' '.join(map(str, BUDGETS))} --precision {precision}"
+    return f"{told} --attacks {attacks} --eps {' '.join(map(str, BUDGETS))} --precision {precision}"

@@ -1,5 +1,5 @@
-# From a cell's stored pictures and the faces that were found again in them to what a target's network puts out for each:
-# records (N,) of an embedding, or logits where the class head cannot be taken off, float32. Whoever judges, `classify`
+# From a cell's stored pictures and the faces found again in them to what a target's network puts out for each: records
+# (N,) of an embedding, or logits where the class head cannot be taken off, float32. Whoever judges, `classify`
 # and others to come, reads them and runs no network. `keep: {outputs: false}` lets them go once they are judged.
 OUTPUTS = f"{STUDY}/outputs/{JUDGED_AS}{PART}.npy"
 

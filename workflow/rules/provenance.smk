@@ -1,3 +1,4 @@
+# From everything behind the tables to provenance.json, which says what they were made from.
 rule provenance:
     """What the numbers were made from: config, code, versions, devices, hashes of every file behind the tables."""
     input:
@@ -25,6 +26,10 @@ rule provenance:
         settings=made_with("provenance"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
-        "--study {params.folder:q} --tables {input.psr:q} {input.tables:q} {input.comparison:q} "
-        "--config $CLOAKBENCH_CONFIG --about $CLOAKBENCH_ABOUT --code $CLOAKBENCH_CODE --output {output.provenance:q} "
+        "--study {params.folder:q} "
+        "--tables {input.psr:q} {input.tables:q} {input.comparison:q} "
+        "--config $CLOAKBENCH_CONFIG "
+        "--about $CLOAKBENCH_ABOUT "
+        "--code $CLOAKBENCH_CODE "
+        "--output {output.provenance:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,3 +1,4 @@
+# From a cell's stored pictures to the face that a detector finds again in each: a row a face, box and five points.
 rule redetect:
     """Find the face again in each stored picture."""
     input:
@@ -20,6 +21,8 @@ rule redetect:
         settings=made_with("redetect"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/redetect.py "
-        "--stored {input.stored:q} --manifest {input.manifest:q} "
-        "--output {output.redetected:q} {params.compute} "
+        "--stored {input.stored:q} "
+        "--manifest {input.manifest:q} "
+        "--output {output.redetected:q} "
+        "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,3 +1,4 @@
+# From a seed to the photographs of a synthetic study: photos/<identity>/<number>.jpg.
 rule render:
     """Synthetic faces: photos of invented identities, so that a study needs no data."""
     input:
@@ -18,6 +19,9 @@ rule render:
         settings=made_with("render"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/render.py "
-        "--identities {params.identities} --photos {params.photos} "
-        "--seed {params.seed} --threads {threads} --output {output.photos:q} "
+        "--identities {params.identities} "
+        "--photos {params.photos} "
+        "--seed {params.seed} "
+        "--threads {threads} "
+        "--output {output.photos:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,3 +1,4 @@
+# From psr.csv to curves, and from the first subject's faces to a page of examples: PNG and PDF.
 FIGURES = [
     f"{STUDY}/figures/examples.png",
     *expand(f"{STUDY}/figures/psr/{{source}}/{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
@@ -34,8 +35,12 @@ rule curves:
         settings=made_with("curves"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/curves.py "
-        "--psr {input.psr:q} --source {wildcards.source} --storage {wildcards.storage} "
-        "--about $CLOAKBENCH_ABOUT --output {output.png:q} --output-pdf {output.pdf:q} "
+        "--psr {input.psr:q} "
+        "--source {wildcards.source} "
+        "--storage {wildcards.storage} "
+        "--about $CLOAKBENCH_ABOUT "
+        "--output {output.png:q} "
+        "--output-pdf {output.pdf:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 
@@ -61,6 +66,8 @@ rule examples:
         about=ABOUT_HASH,
         settings=made_with("examples"),
     shell:
-        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/examples.py --rows $CLOAKBENCH_EXAMPLES "
-        "--about $CLOAKBENCH_ABOUT --output {output.png:q} "
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/examples.py "
+        "--rows $CLOAKBENCH_EXAMPLES "
+        "--about $CLOAKBENCH_ABOUT "
+        "--output {output.png:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -1,3 +1,4 @@
+# From a cell's crafted faces to the files that would be published, and a manifest of their hashes.
 rule store:
     """Write a cell's faces as the files that would be published, with a manifest of their hashes."""
     input:
@@ -18,8 +19,12 @@ rule store:
         settings=made_with("store"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/store.py "
-        "--subjects {input.subjects:q} --faces {input.faces:q} "
-        "--storage {params.storage:q} {params.part} --output {output.stored:q} --output-manifest {output.manifest:q} "
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--storage {params.storage:q} "
+        "{params.part} "
+        "--output {output.stored:q} "
+        "--output-manifest {output.manifest:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 

@@ -1,3 +1,4 @@
+# From checkpoints, or the enrolled faces, to weights/<model>.safetensors: one form and naming for every job.
 rule train:
     """Train a recogniser on the photos that the study enrols."""
     input:
@@ -25,8 +26,13 @@ rule train:
         settings=made_with("train"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/train.py "
-        "--photos {input.photos:q} --faces {input.faces:q} --model {params.model:q} "
-        "--epochs {params.epochs} --seed {params.seed} --output {output.weights:q} {params.compute} "
+        "--photos {input.photos:q} "
+        "--faces {input.faces:q} "
+        "--model {params.model:q} "
+        "--epochs {params.epochs} "
+        "--seed {params.seed} "
+        "--output {output.weights:q} "
+        "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 
@@ -57,7 +63,11 @@ rule convert:
         settings=made_with("convert"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/convert.py "
-        "--checkpoint {params.checkpoint:q} --model {params.model:q} "
-        '--digest {params.digest} {params.classes} --root "$CLOAKBENCH_PHOTOS" {params.crop} '
+        "--checkpoint {params.checkpoint:q} "
+        "--model {params.model:q} "
+        "--digest {params.digest} "
+        "{params.classes} "
+        '--root "$CLOAKBENCH_PHOTOS" '
+        "{params.crop} "
         "--output {output.weights:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

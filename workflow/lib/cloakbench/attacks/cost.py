@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from cloakbench.attacks.families import FAMILIES, attack
 from cloakbench.attacks.gradients import input_gradient
 from cloakbench.attacks.problem import Source
 from cloakbench.recognisers.recogniser import PRECISIONS, Recogniser, to_tensor
-from cloakbench.recognisers.views import View, whole
 
 TIMED = 3  # gradients of which the fastest counts: what else the machine does only ever adds
 LONG = 1.0  # seconds after which no further one is timed
@@ -38,34 +38,53 @@ def gradients(entry: dict, budgets: Iterable[int], links: Iterable[tuple[int, in
     return walked + sum(crafter.gradients(eps) - crafter.shared(eps) for eps in budgets)
 
 
-def estimate(
-    recogniser: Recogniser,
-    entries: Sequence[dict],
-    budgets: Sequence[int],
-    links: Sequence[tuple[int, int]],
-    count: int,
-    faces: np.ndarray,
-    device: torch.device,
-    fp32: Recogniser,
-    view: View = whole,
-) -> str:
-    """What crafting `count` faces costs, from the time that a batch of (B, height, width, 3) `faces` takes here.
+class Crafting(NamedTuple):
+    """What is to be crafted on one recogniser. entries: the attacks of each source that it is, or is a member of, as in
+    a config; links: the stretches of the path to the budgets; faces: N; parts: jobs that a cell is spread over."""
 
-    entries: the attacks of each source that the recogniser is, or is a member of. fp32: the same recogniser in fp32.
-    Where `recogniser` computes in less and takes longer, the line ends with that.
+    entries: Sequence[dict]
+    budgets: Sequence[int]
+    links: Sequence[tuple[int, int]]
+    faces: int
+    parts: int
+
+    def gradients(self) -> int:
+        return self.faces * sum(gradients(entry, self.budgets, self.links) for entry in self.entries)
+
+    def files(self) -> int:
+        """Each cell, and each state of a path."""
+        shared = sum(FAMILIES[entry["family"]].shares_path for entry in self.entries)
+        return len(self.entries) * len(self.budgets) + shared * len(self.links)
+
+
+def of_crafting(
+    crafting: Crafting, recogniser: Recogniser, faces: np.ndarray, device: torch.device, fp32: Recogniser
+) -> str:
+    """Gradients, jobs, time and disk, from the time that a batch of (B, height, width, 3) `faces` takes here.
+
+    fp32: the same recogniser in fp32. Where `recogniser` computes in less and takes longer, the line ends with that.
     """
-    total = count * sum(gradients(entry, budgets, links) for entry in entries)
-    own = seconds_a_gradient(recogniser, faces, device, view)
-    duration = timedelta(seconds=math.ceil(total * own))
-    sharing = [FAMILIES[entry["family"]].shares_path for entry in entries]
-    files = len(entries) * len(budgets) + sum(sharing) * len(links)  # each cell, and each state of a path
-    disk = files * count * faces[0].nbytes
-    cost = f"{total:,} gradients, about {duration} in one job on {device.type}, {disk / 1e6:,.0f} MB of faces"
+    total, files, own = crafting.gradients(), crafting.files(), seconds_a_gradient(recogniser, faces, device)
+    duration, disk = timedelta(seconds=math.ceil(total * own)), files * crafting.faces * faces[0].nbytes
+    cost = (
+        f"{total:,} gradients in {files * crafting.parts:,} jobs, about {duration} one after another on {device.type}"
+    )
+    cost += f", {disk / 1e6:,.0f} MB of faces"
     if recogniser.dtype == fp32.dtype:
         return cost
-    times = own / seconds_a_gradient(fp32, faces, device, view)
+    times = own / seconds_a_gradient(fp32, faces, device)
     precision = next(name for name, dtype in PRECISIONS.items() if dtype == recogniser.dtype)
     return f"{cost}; {advice(precision, times, device)}" if times > SLOWER else cost
+
+
+def of_looking(
+    recogniser: Recogniser, cells: int, count: int, parts: int, face: np.ndarray, device: torch.device
+) -> str:
+    """Forwards, jobs and disk of showing `count` faces of each cell. face: one, (1, height, width, 3)."""
+    with torch.inference_mode():
+        width = recogniser.embeddings(to_tensor(face, device)).shape[1]
+    disk = cells * count * (4 * width + 8)  # float32, and the share outside
+    return f"{cells * count:,} pictures in {cells * parts:,} jobs, {disk / 1e6:,.1f} MB of outputs"
 
 
 def advice(precision: str, times: float, device: torch.device) -> str:
@@ -73,10 +92,10 @@ def advice(precision: str, times: float, device: torch.device) -> str:
     return f"{precision} takes {times:.1f} times as long as fp32 on this {device.type}: set compute.precision: fp32"
 
 
-def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device, view: View = whole) -> float:
+def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device) -> float:
     """Seconds that the gradient of one of (B, height, width, 3) faces takes when B are computed at once."""
     x, classes = to_tensor(faces, device), torch.zeros(len(faces), dtype=torch.int64, device=device)
-    source = [Source(recogniser, classes, view)]
+    source = [Source(recogniser, classes)]
     input_gradient(source, x, [classes]).cpu()  # the first one allocates and chooses kernels
     taken: list[float] = []
     while len(taken) < TIMED and sum(taken) < LONG:
