@@ -1,12 +1,17 @@
 # cloakbench: how well does an adversarial cloak protect a face photograph against recognition?
 #   snakemake --cores all                                              the default study, config.yaml
 #   snakemake --cores all --configfile workflow/studies/lfw.yaml      another one
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))  # this file's, whoever uses it as a module
+
+
+configfile: f"{ROOT}/config.yaml"
 
 
 report: "workflow/report/study.rst"

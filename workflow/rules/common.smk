@@ -7,7 +7,6 @@ from itertools import product
 from snakemake.io import is_flagged
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow" / "lib"
 SCRIPTS = ROOT / "scripts"
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # the parts of the library that are imported while the workflow is parsed need what Snakemake needs and no more
-sys.path.insert(0, f"{workflow.basedir}/workflow/lib")
+sys.path.insert(0, f"{ROOT}/workflow/lib")
 from cloakbench.platforms import refuse_windows
 
 refuse_windows()
@@ -31,8 +31,8 @@ try:
     complete(
         config,
         files=workflow.configfiles,
-        shipped=Path(workflow.basedir, "config.yaml"),
-        schema=Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
+        shipped=ROOT / "config.yaml",
+        schema=ROOT / "workflow/schemas/config.schema.yaml",
     )
 except InputError as error:
     raise SystemExit(f"cloakbench: {error}")
