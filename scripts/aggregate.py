@@ -8,18 +8,14 @@ from cloakbench.jobs import command
 
 def main(options):
     from cloakbench.files.writing import write_text
-    from cloakbench.measures.cells import read_baseline, read_cells
-    from cloakbench.statistics.psr import protection
+    from cloakbench.report.results import psr
 
-    ranks = read_cells(options.ranks, options.matrix)
-    baseline = read_baseline(options.baseline, options.matrix["target"])
-    write_text(options.output, protection(ranks, options.top_k, options.missed, baseline).to_csv(index=False))
+    write_text(options.output, psr(options.study, options.matrix, options.top_k, options.missed))
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
-    arguments.add_argument("--ranks", type=Path, required=True, help="folder of the ranks files")
-    arguments.add_argument("--baseline", type=Path, required=True, help="folder of the clean faces' ranks")
+    arguments.add_argument("--study", type=Path, required=True, help="the study's results folder")
     arguments.add_argument(
         "--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target"
     )

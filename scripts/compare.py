@@ -9,26 +9,16 @@ from cloakbench.jobs import command
 def main(options):
     from cloakbench.files.writing import write_text
     from cloakbench.measures.cells import read_psr
-    from cloakbench.paper.claims import CLAIMS, evaluate
-    from cloakbench.paper.comparison import compare, read_published
-    from cloakbench.paper.page import comparison_markdown
-    from cloakbench.report import tables
+    from cloakbench.report.results import COMPARISON
 
-    psr, published = read_psr(options.psr), read_published(options.published)
-    comparison = compare(psr, published)
-    claims_published, claims_study = evaluate(CLAIMS, published), evaluate(CLAIMS, psr)
-    page = comparison_markdown(comparison, claims_published, claims_study)
-    write_text(options.output_cells, comparison.to_csv(index=False))
-    write_text(options.output_claims, claims_study.to_csv(index=False))
-    write_text(options.output, tables.heading(options.about) + page)
+    psr = read_psr(options.psr)
+    for path in options.outputs:
+        write_text(path, COMPARISON[path.name](psr, options.about))
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--psr", type=Path, required=True)
-    arguments.add_argument("--published", type=Path, required=True, help="Table 1 as tidy data")
     arguments.add_argument("--about", type=json.loads, required=True, help="JSON: what the page says of the study")
-    arguments.add_argument("--output-cells", type=Path, required=True)
-    arguments.add_argument("--output-claims", type=Path, required=True)
-    arguments.add_argument("--output", type=Path, required=True)
+    arguments.add_argument("--outputs", type=Path, nargs="+", required=True, help="tables, by their names")
     command.run(main, arguments)

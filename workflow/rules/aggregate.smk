@@ -40,8 +40,7 @@ rule aggregate:
         settings=made_with("aggregate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
-        "--ranks {params.folder:q}/ranks "
-        "--baseline {params.folder:q}/baseline "
+        "--study {params.folder:q} "
         "--matrix {params.matrix:q} "
         "--top-k {params.top_k} "
         "--missed {params.missed} "
@@ -75,7 +74,5 @@ rule table:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/table.py "
         "--psr {input.psr:q} "
         "--about $CLOAKBENCH_ABOUT "
-        "--output-csv {output.csv:q} "
-        "--output-md {output.md:q} "
-        "--output-tex {output.tex:q} "
+        "--outputs {output:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

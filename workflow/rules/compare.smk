@@ -29,9 +29,6 @@ rule compare:
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/compare.py "
         "--psr {input.psr:q} "
-        "--published {input.published:q} "
         "--about $CLOAKBENCH_ABOUT "
-        "--output-cells {output.cells:q} "
-        "--output-claims {output.claims:q} "
-        "--output {output.page:q} "
+        "--outputs {output:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -10,14 +10,10 @@ from cloakbench.errors import InputError
 from cloakbench.files.inspection import faults
 from cloakbench.files.reading import read_table
 from cloakbench.files.seals import REMEDY, intact, sha256
-from cloakbench.measures.cells import read_baseline, read_cells, read_psr
-from cloakbench.paper.claims import CLAIMS, evaluate
-from cloakbench.paper.comparison import TABLE1, compare, read_published
-from cloakbench.paper.page import comparison_markdown
+from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
-from cloakbench.report import tables
+from cloakbench.report.results import FROM_PSR, psr
 from cloakbench.report.settings import FORMAT, contradictions
-from cloakbench.statistics.psr import protection
 from cloakbench.study.grid import left_over
 
 
@@ -71,34 +67,11 @@ def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
 
 def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[], str]]]:
     """Each table's name and what it has to be, derived as the study's scripts do."""
-    config, about = facts["config"], facts["about"]
-
-    def psr() -> str:
-        ranks = read_cells(study / "ranks", config["matrix"])
-        baseline = read_baseline(study / "baseline", config["matrix"]["target"])
-        rates = protection(ranks, sorted(config["top_k"]), config["detection"]["missed"], baseline)
-        return rates.to_csv(index=False)
-
-    def table(write: Callable[..., str], *about: Mapping) -> str:
-        return write(tables.table1(read_psr(study / "psr.csv")), *about)
-
-    def page() -> str:
-        psr = read_psr(study / "psr.csv")
-        return tables.to_markdown(tables.table1(psr), tables.clean_faces(psr), about)
-
-    def comparison() -> tuple[str, str, str]:
-        measured, paper = read_psr(study / "psr.csv"), read_published(TABLE1)
-        cells, claims = compare(measured, paper), evaluate(CLAIMS, measured)
-        page = tables.heading(about) + comparison_markdown(cells, evaluate(CLAIMS, paper), claims)
-        return cells.to_csv(index=False), claims.to_csv(index=False), page
-
-    yield "psr.csv", psr
-    yield "table1.csv", lambda: table(tables.to_csv)
-    yield "table1.md", page
-    yield "table1.tex", lambda: table(tables.to_latex, about)
-    for index, name in enumerate(("comparison.csv", "claims.csv", "comparison.md")):
+    config = facts["config"]
+    yield "psr.csv", lambda: psr(study, config["matrix"], config["top_k"], config["detection"]["missed"])
+    for name, derive in FROM_PSR.items():
         if name in facts["files"]:
-            yield name, lambda index=index: comparison()[index]
+            yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])
 
 
 def _derived(path: Path, derive: Callable[[], str]) -> Iterator[str]:
