@@ -151,17 +151,28 @@ def test_the_gradients_are_the_originals(arch, network, pictures, tmp_path):
     torch.testing.assert_close(found, expected / torch.tensor(ENTRY["std"]).reshape(1, 3, 1, 1), rtol=1e-4, atol=1e-6)
 
 
-def with_identity(model):
-    """The same network with a weight that passes through a node, which onnx2pytorch does not take."""
-    model.graph.node.insert(0, onnx.helper.make_node("Identity", ["stem.weight"], ["same"]))
-    model.graph.node[1].input[1] = "same"
+def through(model, *operations: str):
+    """The same network with a weight that passes through nodes before its layer has it."""
+    names = ["stem.weight", *(f"passed {number}" for number in range(len(operations)))]
+    for number, operation in enumerate(operations):
+        model.graph.node.insert(number, onnx.helper.make_node(operation, [names[number]], [names[number + 1]]))
+    model.graph.node[len(operations)].input[1] = names[-1]
     return model
 
 
 def test_an_onnx_network_that_cannot_be_translated_is_a_target_only(network, tmp_path):
-    (path := tmp_path / "net").write_bytes(with_identity(onnx_model(network)).SerializeToString())
+    (path := tmp_path / "net").write_bytes(through(onnx_model(network), "Neg", "Neg").SerializeToString())
     refused(path, "onnx", "cannot translate", "target and no source", source=True)
     converted(path, "onnx", tmp_path / "w.safetensors")
+
+
+def test_a_shared_weight_is_translated(network, tmp_path):
+    """torch.onnx writes an Identity node for each; an output that one names stays."""
+    model = through(onnx_model(network), "Identity", "Identity")
+    model.graph.node[-1].output[0] = "last"
+    model.graph.node.append(onnx.helper.make_node("Identity", ["last"], ["logits"]))
+    (path := tmp_path / "net").write_bytes(model.SerializeToString())
+    assert converted(path, "onnx", tmp_path / "w.safetensors", source=True) is not None
 
 
 def test_a_translation_that_answers_otherwise_is_refused(network, tmp_path, monkeypatch):
