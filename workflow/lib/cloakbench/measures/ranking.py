@@ -10,6 +10,9 @@ def ranks(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Ties count for the recogniser, so a network that answers everything alike is not taken for protection.
     logits: (N, C), labels: (N,).
+
+    >>> ranks(torch.tensor([[3.0, 1.0, 2.0], [1.0, 1.0, 0.0]]), torch.tensor([2, 1]))  # the second ties
+    tensor([1, 0])
     """
     true = logits.gather(1, labels[:, None])
     return (logits > true).sum(dim=1)

@@ -16,7 +16,11 @@ Box = tuple[float, float, float, float]
 
 
 def shape(crop: Mapping) -> tuple[int, int]:
-    """Height and width in pixels of a crop: a square of `size`, or `align`'s template of that height."""
+    """Height and width in pixels of a crop: a square of `size`, or `align`'s template of that height.
+
+    >>> shape({"size": 160, "margin": 0}), shape({"size": 112, "align": "arcface96"})
+    ((160, 160), (112, 96))
+    """
     if "align" not in crop:
         return crop["size"], crop["size"]
     template = alignment.template(crop["align"], crop["size"])

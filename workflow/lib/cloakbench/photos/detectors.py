@@ -84,6 +84,10 @@ def prominence(face: Detection, size: tuple[int, int]) -> float:
     from the box's centre to the picture's, in pixels squared (facenet-pytorch's center_weighted_size).
 
     The largest face may be a passer-by's at the edge, and the most confident one as well. size: width and height.
+
+    >>> middle, edge = Detection(80, 80, 120, 120, 0.9), Detection(0, 0, 60, 60, 1.0)
+    >>> prominence(middle, (200, 200)) > prominence(edge, (200, 200))
+    True
     """
     across, down = (face.left + face.right - size[0]) / 2, (face.top + face.bottom - size[1]) / 2
     return (face.right - face.left) * (face.bottom - face.top) - 2 * (across**2 + down**2)

@@ -80,7 +80,11 @@ def load_head(model: Mapping, outputs: str, weights: Path, gallery: Path | None)
 
 
 def labels(identities: Iterable[str], classes: Sequence[str]) -> np.ndarray:
-    """The class of each identity, (N,) int64. Raises InputError for one that is not among the classes."""
+    """The class of each identity, (N,) int64. Raises InputError for one that is not among the classes.
+
+    >>> labels(["bo", "al", "bo"], ["al", "bo", "cy"])
+    array([1, 0, 1])
+    """
     number = {identity: label for label, identity in enumerate(classes)}
     try:
         return np.array([number[identity] for identity in identities], dtype=np.int64)

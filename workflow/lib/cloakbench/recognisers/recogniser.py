@@ -60,7 +60,11 @@ class Recogniser(nn.Module):
 
 
 def per_channel(value: float | Sequence[float]) -> list[float]:
-    """One grey level for all channels, or one each for R, G, B."""
+    """One grey level for all channels, or one each for R, G, B.
+
+    >>> per_channel(127.5), per_channel([131, 103, 91])
+    ([127.5, 127.5, 127.5], [131.0, 103.0, 91.0])
+    """
     return [float(value)] * 3 if isinstance(value, int | float) else [float(level) for level in value]
 
 
@@ -116,7 +120,11 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def batches(faces: np.ndarray, size: int) -> Iterator[slice]:
-    """Slices of `size` faces; the last may be shorter. Where they fall never depends on the machine."""
+    """Slices of `size` faces; the last may be shorter. Where they fall never depends on the machine.
+
+    >>> list(batches(range(5), 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
     for start in range(0, len(faces), size):
         yield slice(start, min(start + size, len(faces)))
 

@@ -80,7 +80,11 @@ def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
 
 
 def percent(recognised: pd.Series) -> float:
-    """Equation 5 over a series of indicators; not a number when there are none."""
+    """Equation 5 over a series of indicators; not a number when there are none.
+
+    >>> percent(pd.Series([True, False, False, False]))
+    75.0
+    """
     return 100 - 100 / len(recognised) * int(recognised.sum()) if len(recognised) else float("nan")
 
 

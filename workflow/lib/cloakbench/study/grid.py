@@ -85,7 +85,13 @@ def pattern(stage: str, matrix: Mapping) -> str:
 
 
 def place(cell: Mapping, stage: str = "classify") -> str:
-    """The pattern with a cell's values."""
+    """The pattern with a cell's values.
+
+    >>> place({"source": "facenet", "attack": "bim", "eps": 8, "storage": "jpeg75", "target": "resnet50"})
+    'facenet/bim/eps8/jpeg75/resnet50'
+    >>> place({"source": "facenet", "attack": "bim", "eps": 8}, "craft")
+    'facenet/bim/eps8'
+    """
     return pattern(stage, cell).format(**as_wildcards(cell))
 
 

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 
 
 def composed(name: str) -> str:
-    """The name with é as one character (NFC), as lists are written; macOS writes folders with two (NFD)."""
+    """The name with é as one character (NFC), as lists are written; macOS writes folders with two (NFD).
+
+    >>> len("Jose\u0301"), len(composed("Jose\u0301"))
+    (5, 4)
+    """
     return unicodedata.normalize("NFC", name)
 
 
@@ -18,6 +22,10 @@ def appearance(name: str) -> str:
 
 
 def lookalike(name: str, known: Iterable[str]) -> str | None:
-    """One of the known names that a reader would take for `name`: it differs in what is not seen or in case alone."""
+    """One of the known names that a reader would take for `name`: it differs in what is not seen or in case alone.
+
+    >>> lookalike("ana  maria ", ["Ana Maria", "Ana Mario"])
+    'Ana Maria'
+    """
     wanted = appearance(name).casefold()
     return next((other for other in known if appearance(other).casefold() == wanted), None)

@@ -33,6 +33,12 @@ def crops(config: Mapping) -> list[str]:
 
 
 def resizable(canvas: Mapping, crop: Mapping) -> bool:
-    """Whether one crop of a face is the other but for its size, so that a recogniser of it can look at the canvas."""
+    """Whether one crop of a face is the other but for its size, so that a recogniser of it can look at the canvas.
+
+    >>> resizable({"size": 224, "margin": 0.3, "short_side": 256}, {"size": 112, "margin": 0.3, "short_side": 128})
+    True
+    >>> resizable({"size": 224, "margin": 0.3}, {"size": 224, "margin": 0})
+    False
+    """
     shapes = [dict(one, size=0, short_side=one.get("short_side", one["size"]) / one["size"]) for one in (canvas, crop)]
     return shapes[0] == shapes[1]
