@@ -209,3 +209,12 @@ def test_a_job_runs_nothing_that_is_not_counted(tmp_path):
     for script, definitions in seen.items():
         run_there = {(module, name) for module, name in definitions if module not in PLUMBING and name[0] != "<"}
         assert run_there - set(library.reached(script, chosen)) == set(), script
+
+
+def test_a_definition_that_is_not_there_has_no_version():
+    """One that has moved would count as nothing, or as everything, and nobody would know."""
+    library = Library(ROOT / "workflow/lib")
+    assert library.version("cloakbench.measures.ranking.ranks")
+    for name in ("cloakbench.ranking.ranks", "cloakbench.measures.ranking.rank", "cloakbench.measures"):
+        with pytest.raises(ValueError, match=f"{name}: no such definition"):
+            library.version(name)

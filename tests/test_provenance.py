@@ -102,7 +102,7 @@ def test_a_study_of_a_later_version_is_refused_in_one_line(tmp_path, noted):
     line = f"provenance.json: of format {FORMAT + 1}, as a later version of cloakbench writes it; this one reads format"
     with pytest.raises(InputError, match=line):
         facts_of(tmp_path)
-    (found,) = differences(tmp_path, tmp_path)
+    (found,) = differences(tmp_path)
     assert line in found and "\n" not in found
 
 

@@ -33,7 +33,7 @@ top_k: [1]
 """
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["whole", "in parts"])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["whole", "in parts"])
 def study(request, tmp_path_factory) -> Path:
     """A finished study of two people, and then the gallery for which both had cloaked their photographs."""
     directory = tmp_path_factory.mktemp("roles")

@@ -23,7 +23,8 @@ from cloakbench.photos.not_photos import reason_against
 from cloakbench.study.code import Library
 
 # whose versions decide what is found, to the last bit: of the detector and of what decodes and resizes its pictures
-DECIDING = ("images.read_photo", "detectors.Detector", "detectors.face_of", "looks.looks")  # and all that these run
+# and all that these run
+DECIDING = ("images.read_photo", "detectors.Detector", "detectors.face_of", "looks.looks")
 LIBRARIES = ("facenet-pytorch", "torch", "torchvision", "numpy", "pillow", "scipy", "imagehash")
 
 
@@ -86,14 +87,14 @@ def known_faces(folder: Path, device: torch.device) -> Faces:
     versions = {name: version(name) for name in LIBRARIES} | {"torch": torch.__version__}  # with its build
     # what a file of faces was made with is no other for their being known already
     seals.note(**{name: versions[name] for name in ("facenet-pytorch", "torchvision", "pillow")})
-    code = Library(Path(__file__).parents[1])
+    code = Library(Path(__file__).parents[2])
     about = {
         "form": 1,  # of an entry
         "detector": "MTCNN",
         "versions": versions,
         "device": devices.name(device),
         "threads": torch.get_num_threads(),
-        "code": [code.version(f"cloakbench.{name}") for name in DECIDING],
+        "code": [code.version(f"cloakbench.photos.{name}") for name in DECIDING],
     }
     return Faces(lambda: Detector(device), FaceStore(folder, about))
 

@@ -33,7 +33,7 @@ class Library:
         self._modules: dict[str, Module | None] = {}
 
     def version(self, start: Path | str, chosen: Choice | None = None) -> str:
-        """sha256 over what a script, or a definition by its dotted name, runs."""
+        """sha256 over what a script, or a definition by its dotted name, runs. Raises ValueError if it is not there."""
         parts = self.reached(start, chosen or {}).values()
         return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
@@ -44,6 +44,8 @@ class Library:
             waiting = [(script, name) for name in script.definitions]
         else:
             waiting = list(self._resolved(start))
+            if {name for _, name in waiting} != {start.rpartition(".")[2]}:
+                raise ValueError(f"{start}: no such definition")
         found: dict[tuple[str, str], str] = {}
         while waiting:
             module, name = waiting.pop()
