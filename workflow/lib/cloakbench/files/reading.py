@@ -24,12 +24,17 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
 
 def open_faces(path: Path) -> np.ndarray:
     """The (N, height, width, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
-    try:
-        faces = np.load(intact(path), mmap_mode="r", allow_pickle=False)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a whole .npy file of faces ({error})") from None
+    faces = open_array(path)
     if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
         raise InputError(f"{path}: {faces.dtype} {faces.shape} where uint8 (N, height, width, 3) is expected")
     return faces
+
+
+def open_array(path: Path) -> np.ndarray:
+    """The array of a .npy file, left on disk until it is read. Raises InputError if it is not whole."""
+    try:
+        return np.load(intact(path), mmap_mode="r", allow_pickle=False)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a whole .npy file ({error})") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cloakbench.errors import InputError
-from cloakbench.files.seals import intact
+from cloakbench.files.reading import open_array
 from cloakbench.platforms import reserve
 
 
@@ -36,12 +36,7 @@ class RecordFile:
 
 def open_records(path: Path) -> np.ndarray:
     """What a RecordFile wrote, left on disk until it is read. Raises InputError if it is not whole."""
-    try:
-        records = np.load(intact(path), mmap_mode="r", allow_pickle=False)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a whole .npy file of records ({error})") from None
+    records = open_array(path)
     if not records.dtype.names:
         raise InputError(f"{path}: {records.dtype} where records are expected")
     return records
