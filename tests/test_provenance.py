@@ -22,7 +22,7 @@ from cloakbench.photos.detectors import Detector
 from cloakbench.publishing import store
 from cloakbench.recognisers.architectures import build
 from cloakbench.report.provenance import LIBRARIES, provenance
-from cloakbench.report.settings import FORMAT
+from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.report.verify import differences, facts_of
 from conftest import ROOT
 
@@ -104,6 +104,15 @@ def test_a_study_of_a_later_version_is_refused_in_one_line(tmp_path, noted):
         facts_of(tmp_path)
     (found,) = differences(tmp_path)
     assert line in found and "\n" not in found
+
+
+@pytest.mark.parametrize("arch, wrong", [("resnet50", []), ("senet50", ["model"])])
+def test_a_seal_that_names_one_source_as_earlier_versions_did_is_compared(tmp_path, noted, monkeypatch, arch, wrong):
+    """Their crafted files were made on one recogniser, `model`; now it is one of `sources`."""
+    monkeypatch.setattr(seals, "_settings", {"stage": "path", "of": {"source": "a"}, "model": {"arch": arch}})
+    write_text(tmp_path / "eps4.npy", "")
+    found = list(contradictions([tmp_path / "eps4.npy"], {"models": {"a": {"arch": "resnet50"}}}, ()))
+    assert len(found) == len(wrong) and all(f"made with another {name} than" in found[0] for name in wrong)
 
 
 def test_provenance_has_a_number_for_its_format(study):

@@ -23,7 +23,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "matrix": lambda config, of: config["matrix"],
     "top_k": lambda config, of: sorted(config["top_k"]),
 }
-ONE_OF = ("model", "target")  # the key of a cell that names the recogniser whose job it was
+ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was
 
 
 def contradictions(paths: Iterable[Path], config: Mapping, code: Container[str]) -> Iterator[str]:
