@@ -189,6 +189,7 @@ def test_a_new_judgement_repeats_no_network(toy, tmp_path):
     assert would_run(toy, root=root) == {"scores": 20}
 
 
+@pytest.mark.slow
 def test_outputs_that_are_not_kept_are_not_missed(toy, tmp_path):
     """They go once the ranks are there, and nothing asks for them again; a change of what made them does."""
     (tmp_path / "lean.yaml").write_text("keep: {outputs: false}")
@@ -208,6 +209,7 @@ def test_outputs_that_are_not_kept_are_not_missed(toy, tmp_path):
     assert kept == {"look": 20, "classify": 20} | TABLES  # asked for again they are made again
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_crafted_on_all_of_its_members(toy, tmp_path):
     """The second sees the same pixels in its own size."""
     (tmp_path / "both.yaml").write_text("""

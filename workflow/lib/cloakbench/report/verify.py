@@ -32,7 +32,7 @@ def differences(study: Path) -> Iterator[str]:
         yield f"{error} (without it nothing else can be checked)"
         return
     yield from faults(study, thorough=True, left_over=left_over(facts["config"]))
-    yield from _files(study, facts["files"])
+    yield from _files(study, facts["files"], kept=facts["config"].get("keep", {}).get("outputs", True))
     made = (study / name for name in facts["files"])
     yield from contradictions((path for path in made if path.exists()), facts["config"], facts["code"].values())
     yield from _pictures(study, facts["files"])
@@ -45,9 +45,12 @@ def differences(study: Path) -> Iterator[str]:
             yield str(error)
 
 
-def _files(study: Path, hashes: Mapping[str, str]) -> Iterator[str]:
+def _files(study: Path, hashes: Mapping[str, str], kept: bool) -> Iterator[str]:
+    """kept: whether outputs were to stay."""
     for name, digest in hashes.items():
         if not (study / name).is_file():
+            if name.startswith("outputs/") and not kept:
+                continue
             yield f"{study / name}: is gone, provenance.json has its hash; run the study again"
         elif sha256(study / name) != digest:
             yield f"{study / name}: is not the file that provenance.json names; run the study again"
