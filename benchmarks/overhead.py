@@ -38,12 +38,15 @@ def measure(snakefile: Path, changes: Mapping, cores: int) -> pd.DataFrame:
         for folder in (workflow, process):
             folder.mkdir()
         (workflow / "changes.json").write_text(json.dumps(changes))
-        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.resolve())]
+        told = watched_python(workflow)
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.resolve()), "--printshellcmds"]
         snakemake += ["--directory", str(workflow), "--cores", str(cores), "--configfile", "changes.json"]
-        printed, by_snakemake, own_cpu = run([*snakemake, "--printshellcmds"], workflow)
-        commands = jobs(printed)
+        printed, by_snakemake, own_cpu = run(snakemake, workflow, {"CLOAKBENCH_PYTHON": str(told.with_name("python"))})
+        given = dict(line.split("=", 1) for line in told.read_text().split("\0") if "=" in line)
+        handed = {name: value for name, value in given.items() if name.startswith("CLOAKBENCH_")}
+        commands = jobs(printed, handed)
         (process / "jobs.json").write_text(json.dumps([with_threads(words, cores) for words in commands]))
-        _, alone, alone_cpu = run([sys.executable, "-m", "benchmarks.one_process", "jobs.json"], process)
+        _, alone, alone_cpu = run([sys.executable, "-m", "benchmarks.one_process", "jobs.json"], process, {})
         logs = [log.read_text(errors="replace") for log in sorted((workflow / "logs").rglob("*.log"))]
     cpu = sum(float(found[1]) for log in logs if (found := CPU_SECONDS.search(log)))
     row = {"jobs": len(commands), "cores": cores, "snakemake": by_snakemake, "one_process": alone, "jobs_cpu": cpu}
@@ -51,11 +54,20 @@ def measure(snakefile: Path, changes: Mapping, cores: int) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def run(command: Sequence[str], directory: Path) -> tuple[str, float, float]:
+def watched_python(directory: Path) -> Path:
+    """Beside a `python` that is this one, the file in which the first job that starts with it leaves its environment,
+    by which Snakemake hands the jobs what would fill pages."""
+    told, python = directory / "environment", directory / "python"
+    python.write_text(f'#!/bin/sh\n[ -e {told} ] || env -0 > {told}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return told
+
+
+def run(command: Sequence[str], directory: Path, more: Mapping[str, str]) -> tuple[str, float, float]:
     """What a command prints, its seconds and its CPU seconds, without those of the warm parent and the jobs forked
-    from it. Its temporary folder, and with it the warm parent, is its own."""
+    from it. Its temporary folder, and with it the warm parent, is its own. more: of its environment."""
     (directory / "tmp").mkdir()
-    environment = os.environ | {"TMPDIR": str(directory / "tmp")}
+    environment = os.environ | {"TMPDIR": str(directory / "tmp")} | more
     started, cpu = time.perf_counter(), cpu_of_children()
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -68,11 +80,15 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def jobs(printed: str) -> list[list[str]]:
-    """The words of each job's command in the order in which Snakemake started them."""
+def jobs(printed: str, handed: Mapping[str, str]) -> list[list[str]]:
+    """The words of each job's command in the order in which Snakemake started them. handed: variables in them."""
+
+    def filled(word: str) -> str:
+        return re.sub(r"\$(\w+)", lambda found: handed.get(found[1], found[0]), word)
+
     lines = (line.strip() for line in re.sub(r"\\\n\s*", "", printed).splitlines())
     commands = (line.partition(LAUNCHER)[2] for line in lines if LAUNCHER in line)
-    return [[os.path.expandvars(word) for word in shlex.split(command)] for command in commands]
+    return [[filled(word) for word in shlex.split(command)] for command in commands]
 
 
 def with_threads(words: Sequence[str], threads: int) -> list[str]:

@@ -148,7 +148,9 @@ def test_the_commands_of_a_run_are_repeated_in_one_process(tmp_path, monkeypatch
     printed = (
         f"rule a:\n        {overhead.LAUNCHER}$CLOAKBENCH_SCRIPTS/say.py --cell '{{\"a\": 1}}' --threads 1\n[date]\n"
     )
-    commands = [overhead.with_threads(words, 2) for words in overhead.jobs(printed)]
+    commands = [
+        overhead.with_threads(words, 2) for words in overhead.jobs(printed, {"CLOAKBENCH_SCRIPTS": str(tmp_path)})
+    ]
     one_process.run_in_this_process(commands)
     assert capfd.readouterr().out == "['--cell', '{\"a\": 1}', '--threads', '2']\n"
 

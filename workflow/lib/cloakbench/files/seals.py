@@ -38,7 +38,10 @@ def note(**facts: Any) -> None:
 
 
 def made_with(settings: Mapping[str, Any]) -> None:
-    """Let the seals that this process writes from now on say with which settings."""
+    """Let the seals that this process writes from now on say with which settings: a job begins, and what was read and
+    noted before was another's."""
+    for known in (_read, _facts, _settings):
+        known.clear()
     _settings.update(settings)
 
 
