@@ -34,7 +34,7 @@ rule aggregate:
     params:
         code=code_of("aggregate.py"),
         folder=lambda wildcards: STUDY,
-        matrix=json.dumps(MATRIX),
+        matrix=json.dumps(MATRIX, sort_keys=True),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
         settings=made_with("aggregate"),

@@ -88,6 +88,12 @@ def handed(variable, value):
     return hashlib.sha256(os.environ[variable].encode()).hexdigest()
 
 
+def own_rules():
+    """This study's rules by the names that they have here: a Snakefile that uses the study as a module may call them
+    otherwise, and has rules of its own beside them."""
+    return {name: proxy.rule for name, proxy in rules._rules.items()}
+
+
 CODE = Library(LIBRARY)
 
 
@@ -142,15 +148,15 @@ def code_of_all():
     """The versions of the code of all that the study makes, by stage, or by stage and what it was chosen for where they
     differ."""
     found, unmade = {}, left_over(config)
-    for stage in workflow.rules:
-        if "code" not in stage.params.keys():
+    for stage, own in own_rules().items():
+        if "code" not in own.params.keys():
             continue
-        names = [name for name in CHOOSING if name in stage.wildcard_names]
+        names = [name for name in CHOOSING if name in own.wildcard_names]
         chosen = [dict(zip(names, values)) for values in product(*(CHOOSING[name] for name in names))]
-        made = [of for of in chosen if not unmade("", {"stage": stage.name, "of": of})]
-        versions = {" ".join([stage.name, *of.values()]): stage.params.code(of) for of in made}
+        made = [of for of in chosen if not unmade("", {"stage": stage, "of": of})]
+        versions = {" ".join([stage, *of.values()]): own.params.code(of) for of in made}
         alike = len({*versions.values()}) == 1
-        found |= {stage.name: version for version in versions.values()} if alike else versions
+        found |= {stage: version for version in versions.values()} if alike else versions
     return found
 
 
@@ -167,7 +173,7 @@ def made_with(stage):
 
     def settings(wildcards, output=()):
         facts = {"stage": stage, "of": cell_of(wildcards)}
-        for name, value in workflow.get_rule(stage).params.items():
+        for name, value in own_rules()[stage].params.items():
             if name not in {*PLACES, "settings"}:
                 facts[name] = unfolded(value(wildcards) if callable(value) else value)
         return json.dumps(facts, sort_keys=True)
@@ -195,14 +201,15 @@ def again(rule):
     something was made from it, or though the others are there."""
 
     def outdated(wildcards):
-        found, outputs = inspected(), workflow.get_rule(rule).output if workflow.is_main_process else ()
+        found, made = inspected(), own_rules()[rule]
+        outputs = made.output if workflow.is_main_process else ()
         paths = [output.apply_wildcards(wildcards) for output in outputs]
         gone = [path for path in paths if not os.path.exists(path)]
         for path in paths:
             lost = (
                 path in gone and (Path(path) in found.gone or len(gone) < len(paths)) and not is_flagged(path, "temp")
             )
-            if lost or made_otherwise(path, workflow.get_rule(rule).params.settings(wildcards)):
+            if lost or made_otherwise(path, made.params.settings(wildcards)):
                 workflow.dag.forcefiles.add(path)
         return []
 

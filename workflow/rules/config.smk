@@ -64,3 +64,9 @@ REDETECTED_AS = f"{{role}}{pattern('redetect', MATRIX)}"
 JUDGED_AS = pattern("classify", MATRIX)
 PHOTOS_OF = {"probe": "subjects", "enrolled": "enrolled"}  # by role, the table of its photographs
 FACES = f"{STUDY}/{{photos}}/{{crop}}{PART}.npy"
+
+# jobs are handed their study's config in the environment, which a second study in the same Snakefile would overwrite
+for there in workflow.rules:
+    if "CRAFTED_AS" in there.module_globals and there.module_globals["STUDY"] != STUDY:
+        others = there.module_globals["STUDY"]
+        raise SystemExit(f"cloakbench: {STUDY} and {others}: one Snakefile runs one study, start Snakemake for each")

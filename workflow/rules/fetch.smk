@@ -14,6 +14,7 @@ rule fetch:
         digest="|".join(URLS) or "none",
     priority: 20
     retries: 3  # networks fail in passing
+    localrule: True  # on the machine that has a network
     conda:
         "../../envs/cloakbench.yaml"
     resources:
@@ -25,7 +26,3 @@ rule fetch:
         "--digest {wildcards.digest} "
         "--output {output.checkpoint:q} "
         "--log {log:q} "
-
-
-localrules:
-    fetch,
