@@ -39,7 +39,12 @@ SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 def encode(face: np.ndarray, storage: Mapping) -> bytes:
     """A (H, W, 3) uint8 face as the bytes of a file. storage: `format`, a key of FORMATS, with what it reads, and maybe
-    `resize`, the height in pixels to bring the face to before."""
+    `resize`, the height in pixels to bring the face to before.
+
+    >>> face = np.full((8, 8, 3), 128, np.uint8)
+    >>> encode(face, {"format": "png"})[1:4]
+    b'PNG'
+    """
     seals.note(pillow=PIL.__version__)
     picture, file = Image.fromarray(face), io.BytesIO()
     if storage.get("resize"):

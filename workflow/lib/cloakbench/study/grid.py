@@ -65,7 +65,12 @@ def links(budgets: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def cells(matrix: Mapping, stage: str = "classify") -> Iterator[Cell]:
-    """Every cell as far as a stage tells them apart: the clean ones first, then the grid in the matrix' order."""
+    """Every cell as far as a stage tells them apart: the clean ones first, then the grid in the matrix' order.
+
+    >>> matrix = {"source": ["facenet"], "attack": ["bim"], "eps": [8, 4], "storage": ["png"], "target": ["senet50"]}
+    >>> [(cell["attack"], cell["eps"]) for cell in cells(matrix)]
+    [('clean', 0), ('bim', 4), ('bim', 8)]
+    """
     values = {key: matrix[key] for key in keys_of(stage, matrix)} | {"eps": budgets(matrix)}
     clean = {key: [CLEAN[key]] if key in CLEAN else values[key] for key in values}
     for grid in (clean, values):
@@ -116,7 +121,11 @@ def values_of(key: str, matrix: Mapping) -> list[str]:
 
 def shares(subjects: int) -> int:
     """How many jobs look for the faces of a study: one for every 8 subjects, for whom there are at least as many
-    photographs. It follows from the config alone, so that another folder among the photographs repeats nothing."""
+    photographs. It follows from the config alone, so that another folder among the photographs repeats nothing.
+
+    >>> shares(7), shares(8), shares(62), shares(10_000)
+    (1, 2, 8, 16)
+    """
     return min(MOST_SHARES, 1 + subjects // 8)
 
 

@@ -12,7 +12,13 @@ def members(config: Mapping, source: str) -> list[str]:
 
 def canvas(config: Mapping, source: str) -> str:
     """The crop whose pixels are changed and published: a recogniser's own; an ensemble's where it names one, else its
-    first member's."""
+    first member's.
+
+    >>> models = {"facenet": {"crop": "tight160"}, "senet50": {"crop": "loose224"}}
+    >>> config = {"models": models, "ensembles": {"both": {"members": ["facenet", "senet50"]}}}
+    >>> canvas(config, "senet50"), canvas(config, "both")
+    ('loose224', 'tight160')
+    """
     return _ensemble(config, source).get("crop") or config["models"][members(config, source)[0]]["crop"]
 
 
