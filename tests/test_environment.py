@@ -9,7 +9,7 @@ import tomllib
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, TOY, job_counts, snakemake
 
 
 def locked() -> dict[str, set[str]]:
@@ -64,3 +64,12 @@ def test_profiles_name_rules_that_exist(name):
     rules = set(re.findall(r"^\s*(?:use )?rule (?:\w+ as )?(\w+)(?::| with:)", text, re.MULTILINE))
     assert {*profile.get("groups", {}), *profile.get("set-resources", {})} <= rules
     assert len(rules) > 15
+
+
+def test_the_gpu_profile_runs_on_a_machine_without_one(tmp_path):
+    profile = ["--workflow-profile", ROOT / "workflow/profiles/gpu", "--configfile", TOY]
+    planned = snakemake(tmp_path, "-n", *profile)
+    assert job_counts(planned.stdout)["craft"] == 8, planned.stderr
+    run = snakemake(tmp_path, *profile, "--", "results/toy/photos")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "results/toy/photos").is_dir()
