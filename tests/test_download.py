@@ -95,7 +95,7 @@ def test_another_file_under_the_name_is_replaced(server, target):
 
 @pytest.mark.parametrize("digest", ["0" * 64, "0" * 32])
 def test_another_hash_keeps_nothing(digest, server, target):
-    refused(server.url, target, f"not {digest}", "nothing was kept", digest=digest)
+    refused(server.url, target, f"not {digest}", "not the file asked for", digest=digest)
 
 
 def test_a_body_that_breaks_off_is_no_file(server, target):
@@ -106,7 +106,7 @@ def test_a_body_that_breaks_off_is_no_file(server, target):
 @pytest.mark.parametrize("body", [b"\n <!DOCTYPE html><title>Quota exceeded</title>", b"\xef\xbb\xbf<HTML><body>"])
 def test_a_page_instead_of_the_file_is_called_one(body, server, target):
     server.body = body
-    refused(server.url, target, "an HTML page came instead of the file")
+    refused(server.url, target, "an HTML page came instead")
 
 
 def test_an_error_of_the_server_is_told(server, target):

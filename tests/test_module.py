@@ -42,7 +42,7 @@ def other(directory: Path, *arguments: object, names: str = "", more: str = "") 
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=600)
 
 
-@pytest.mark.parametrize("prefix", ["", "study_"])
+@pytest.mark.parametrize("prefix", ["", pytest.param("study_", marks=pytest.mark.slow)])
 def test_another_workflow_uses_the_study_and_goes_on_from_it(tmp_path, prefix):
     names = f" as {prefix}*" if prefix else ""
     run = other(tmp_path, "--cores", 2, names=names)

@@ -33,8 +33,10 @@ def fetch(url: str, destination: Path, digest: str) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, part.open("wb") as file:
             shutil.copyfileobj(answer, file)
         if (found := _hash(part, kind)) != digest:
-            raise InputError(f"{url}: {_unlike(part)}{kind} is {found}, not {digest}; nothing was kept, {LOCAL}")
+            raise InputError(f"{url}: not the file asked for: {_unlike(part)}{kind} is {found}, not {digest}; {LOCAL}")
         part.replace(destination)
+    except InputError:  # which is a ValueError
+        raise
     except (OSError, http.client.HTTPException, ValueError) as error:  # what urllib raises, URLError among it
         reason = " ".join(str(getattr(error, "reason", error) or error).split())
         code = getattr(error, "code", None)  # of an HTTPError
@@ -54,4 +56,4 @@ def _unlike(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     page = start.startswith((b"<!doctype", b"<html"))
-    return "an HTML page came instead of the file (login, quota?): " if page else ""
+    return "an HTML page came instead (login, quota?), " if page else ""
