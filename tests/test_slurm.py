@@ -150,10 +150,10 @@ def test_gpu_jobs_hold_a_gpu_alone_and_others_none(submitted):
     on_card = {"craft", "redetect", "look"}
     assert {stage for stage, card in cards if card == "1"} >= on_card
     assert {card for stage, card in cards if stage in on_card} == {"1"}
-    assert {card for stage, card in cards if stage in ("classify", "aggregate", "table")} == {"none"}
+    assert {card for stage, card in cards if stage in ("aggregate", "table")} == {"none"}
     holders: list[str] = []
     for _, event, _, stage, card in sorted(jobs):
-        if card != "none":
+        if card != "none" and stage != "classify":  # which sees the card of its bundle and leaves it alone
             (holders.append if event == "start" else holders.remove)(stage)
         assert len(holders) <= 1, jobs
     bundles = {job for _, _, job, stage, _ in jobs if stage == "classify"}
