@@ -10,7 +10,7 @@ def main(options):
     from cloakbench.files.writing import write_text
     from cloakbench.report.results import psr
 
-    write_text(options.output, psr(options.study, options.matrix, options.top_k, options.missed))
+    write_text(options.output, psr(options.study, options.matrix, options.top_k, options.missed, options.attacks))
 
 
 if __name__ == "__main__":
@@ -21,5 +21,6 @@ if __name__ == "__main__":
     )
     arguments.add_argument("--top-k", type=int, nargs="+", required=True)
     arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
+    arguments.add_argument("--attacks", type=json.loads, required=True, help="JSON: the study's, by name")
     arguments.add_argument("--output", type=Path, required=True)
     command.run(main, arguments)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from cloakbench.attacks.entries import check_attacks
 from cloakbench.files import seals
 from cloakbench.recognisers.recogniser import Recogniser
 from cloakbench.study import config as study_config
@@ -40,7 +41,9 @@ def snakemake(
 
 def complete(config: dict) -> dict:
     """A config as the workflow fills it in and checks it before anything else."""
-    study_config.complete(config, [], ROOT / "config.yaml", ROOT / "workflow/schemas/config.schema.yaml")
+    there = {"schema": ROOT / "workflow/schemas/config.schema.yaml", "catalogue": ROOT / "workflow/attacks.yaml"}
+    study_config.complete(config, [], ROOT / "config.yaml", **there)
+    check_attacks(config)
     return config
 
 

@@ -37,6 +37,7 @@ rule aggregate:
         matrix=json.dumps(MATRIX, sort_keys=True),
         top_k=sorted(config["top_k"]),
         missed=config["detection"]["missed"],
+        attacks=json.dumps({name: config["attacks"][name] for name in MATRIX["attack"]}, sort_keys=True),
         settings=made_with("aggregate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
@@ -44,6 +45,7 @@ rule aggregate:
         "--matrix {params.matrix:q} "
         "--top-k {params.top_k} "
         "--missed {params.missed} "
+        "--attacks {params.attacks:q} "
         "--output {output.psr:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 

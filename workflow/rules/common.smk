@@ -24,6 +24,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 # the shell takes no variable's value apart: the checkout may lie in a folder with spaces or stars in its name
 shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 
+from cloakbench.attacks.families import parts
 from cloakbench.files.inspection import Inspection, inspect, level
 from cloakbench.jobs.readable import Readable
 from cloakbench.files.seals import read_seal, sha256
@@ -119,7 +120,9 @@ REGISTRIES = {
     "architecture": "recognisers.architectures.ARCHITECTURES",
     "small": "synthetic.small.SMALL",
     "family": "attacks.families.FAMILIES",
-    "goal": "attacks.goals.GOALS",
+    "goal": "attacks.losses.LOSSES",
+    "view": "attacks.transforms.TRANSFORMS",
+    "start": "attacks.starts.STARTS",
     "format": "publishing.store.FORMATS",
 }
 
@@ -132,9 +135,10 @@ def choices(wildcards):
     shown |= {*members(config, of["source"])} if "source" in of else set()
     if archs := tuple(sorted({config["models"][name]["arch"] for name in shown})):
         chosen |= dict.fromkeys(("form", "architecture", "small"), archs)
-    if of.get("attack", "clean") != "clean":
-        entry = config["attacks"][of["attack"]]
-        chosen |= {key: (entry[key],) for key in ("family", "goal") if key in entry}
+    crafted = [of["attack"]] if "attack" in of else MATRIX["attack"]
+    for name in set(crafted) - {"clean"}:
+        for registry, entries in parts(config["attacks"][name]).items():
+            chosen[registry] = tuple(sorted({*chosen.get(registry, ()), *entries}))
     if "storage" in of:
         chosen["format"] = (config["storages"][of["storage"]]["format"],)
     return chosen

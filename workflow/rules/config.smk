@@ -10,6 +10,7 @@ from cloakbench.platforms import refuse_windows
 
 refuse_windows()
 
+from cloakbench.attacks.entries import check_attacks
 from cloakbench.errors import InputError
 from cloakbench.study.config import OWN_GRAPH, complete
 from cloakbench.study.grid import (
@@ -33,7 +34,9 @@ try:
         files=workflow.configfiles,
         shipped=ROOT / "config.yaml",
         schema=ROOT / "workflow/schemas/config.schema.yaml",
+        catalogue=ROOT / "workflow/attacks.yaml",
     )
+    check_attacks(config)
 except InputError as error:
     raise SystemExit(f"cloakbench: {error}")
 

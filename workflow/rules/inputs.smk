@@ -2,7 +2,8 @@
 import json
 import shlex
 
-from cloakbench.attacks.families import FAMILIES
+from cloakbench.attacks.entries import own_photos
+from cloakbench.attacks.families import shares_path
 from cloakbench.photos.drawn import not_drawn
 
 RESOURCES = "resources/weights"
@@ -205,9 +206,9 @@ def path_start(wildcards):
 
 
 def crafting_start(wildcards):
-    """The state at which a budget leaves the path; none where the attack's family shares none."""
-    shares = FAMILIES[config["attacks"][wildcards.attack]["family"]].shares_path
-    return rules.path.output.state.format(**dict(wildcards)) if shares else []
+    """The state at which a budget leaves the path; none where the attack's budgets share none."""
+    shared = shares_path(config["attacks"][wildcards.attack])
+    return rules.path.output.state.format(**dict(wildcards)) if shared else []
 
 
 def crafted_faces(wildcards):

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cloakbench.attacks.families import FAMILIES, attack
+from cloakbench.attacks.families import attack, shares_path
 from cloakbench.attacks.gradients import input_gradient
+from cloakbench.attacks.losses import LOSSES
 from cloakbench.attacks.problem import Source
 from cloakbench.recognisers.recogniser import PRECISIONS, Recogniser, to_tensor
 
@@ -32,7 +33,7 @@ def gradients(entry: dict, budgets: Iterable[int], links: Iterable[tuple[int, in
     11
     """
     crafter = attack(**entry)
-    if not FAMILIES[entry["family"]].shares_path:
+    if not shares_path(entry):
         return sum(map(crafter.gradients, budgets))
     walked = sum(crafter.shared(eps) - crafter.shared(previous) for previous, eps in links)
     return walked + sum(crafter.gradients(eps) - crafter.shared(eps) for eps in budgets)
@@ -53,7 +54,7 @@ class Crafting(NamedTuple):
 
     def files(self) -> int:
         """Each cell, and each state of a path."""
-        shared = sum(FAMILIES[entry["family"]].shares_path for entry in self.entries)
+        shared = sum(map(shares_path, self.entries))
         return len(self.entries) * len(self.budgets) + shared * len(self.links)
 
 
@@ -95,12 +96,16 @@ def advice(precision: str, times: float, device: torch.device) -> str:
 def seconds_a_gradient(recogniser: Recogniser, faces: np.ndarray, device: torch.device) -> float:
     """Seconds that the gradient of one of (B, height, width, 3) faces takes when B are computed at once."""
     x, classes = to_tensor(faces, device), torch.zeros(len(faces), dtype=torch.int64, device=device)
-    source = [Source(recogniser, classes)]
-    input_gradient(source, x, [classes]).cpu()  # the first one allocates and chooses kernels
+    source, loss = Source(recogniser, classes), LOSSES["untargeted"]
+
+    def climbed(x: torch.Tensor) -> torch.Tensor:
+        return loss.climbed(source, x, classes)
+
+    input_gradient(climbed, x).cpu()  # the first one allocates and chooses kernels
     taken: list[float] = []
     while len(taken) < TIMED and sum(taken) < LONG:
         started = time.perf_counter()
-        input_gradient(source, x, [classes]).cpu()
+        input_gradient(climbed, x).cpu()
         taken.append(time.perf_counter() - started)
     return min(taken) / len(faces)
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from cloakbench.attacks import families
 from cloakbench.attacks.draws import Draws
-from cloakbench.attacks.families import FAMILIES, attack
+from cloakbench.attacks.families import attack
 from cloakbench.attacks.norms import NORMS
 from cloakbench.attacks.problem import Problem, Sharing, Source
 from cloakbench.attacks.states import restored, stored
@@ -23,11 +24,18 @@ from cloakbench.recognisers.views import View
 
 
 class Member(NamedTuple):
-    """A recogniser of a cell's source. labels: (N,) int64, the true classes of all faces by its own count."""
+    """A recogniser of a cell's source. labels: (N,) int64, the true classes of all faces by its own count. others:
+    (N, D) float32, the templates of their other photographs, where an attack asks for them."""
 
     model: Callable[[torch.Tensor], torch.Tensor]
     labels: np.ndarray
     view: View
+    others: np.ndarray | None = None
+
+    def source(self, part: slice, device: torch.device) -> Source:
+        """As the faces of one batch have it."""
+        others = None if self.others is None else torch.from_numpy(self.others[part]).to(device)
+        return Source(self.model, torch.from_numpy(self.labels[part]).to(device), self.view, others)
 
 
 class Cell(NamedTuple):
@@ -47,24 +55,21 @@ class Cell(NamedTuple):
         with tqdm(total=gradients * len(self.faces), desc=f"eps {self.eps}", unit="gradient", mininterval=1) as bar:
             for part in batches(self.faces, self.batch):
                 clean = to_tensor(self.faces[part], self.device)
-                sources = [Source(one.model, self._tensor(one.labels[part]), one.view) for one in self.members]
-                draws = Draws(self.seed, self._tensor(self.numbers[part]))
+                sources = [member.source(part, self.device) for member in self.members]
+                draws = Draws(self.seed, torch.from_numpy(self.numbers[part]).to(self.device))
                 yield part, Problem(sources, clean, self.eps, draws, partial(ticks, bar, len(clean)))
-
-    def _tensor(self, numbers: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(numbers).to(self.device)
 
 
 def craft(entry: dict, cell: Cell, start: Path | None, output: Path) -> None:
     """Write the crafted faces, (N, H, W, 3) uint8. entry: the attack, as in a config; start: the state at this budget's
     end of the path, None to begin at the clean faces."""
-    crafter, norm = attack(**entry), NORMS[FAMILIES[entry["family"]].norm]
+    crafter, norm = attack(**entry), NORMS[families.norm(entry)]
     states = open_records(start) if start else None
     gradients = crafter.gradients(cell.eps) - (crafter.shared(cell.eps) if start else 0)
     with writing_faces(output, len(cell.faces), cell.faces.shape[1:3]) as crafted:
         for part, problem in cell.problems(gradients):
             x = crafter.craft(problem, restored(states[part], cell.device) if start else None)
-            if (norm(x - problem.clean) > cell.eps).any():
+            if (norm.size(x - problem.clean) > cell.eps).any():
                 raise ValueError(f"family {entry['family']} has left its budget of {cell.eps}")
             crafted[part] = to_faces(x)
 

@@ -1,41 +1,31 @@
-"""Goals: which class the loss of an attack is taken for, and whether the attack climbs or descends it."""
+"""The goals of attacks, by name: what each has to know. What it climbs is in `losses`. Standard library only."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple
 
-import torch
-
-from cloakbench.attacks.problem import Source
+GALLERY, OWN_PHOTOS, NOTHING = "gallery", "own photos", "nothing"
 
 
-class Goal(Protocol):
-    """direction: +1 climbs the loss, -1 descends it."""
+class Goal(NamedTuple):
+    """knows: of what an attacker has to have, beside the recogniser and the photograph. `gallery`: what the recogniser
+    compares faces with, its templates or its class head; `own photos`: others of the same person.
 
-    direction: int
+    embedding: whether it is about what a recogniser sees in a face, of which a class head has nothing.
+    """
 
-    def classes(self, source: Source, clean: torch.Tensor) -> torch.Tensor:
-        """(B,), chosen once on the clean faces."""
-        ...
-
-
-class Untargeted:
-    """Away from the true class: climb J(x, y_true)."""
-
-    direction = +1
-
-    def classes(self, source: Source, clean: torch.Tensor) -> torch.Tensor:
-        return source.labels
+    knows: str = GALLERY
+    embedding: bool = False
 
 
-class LeastLikely:
-    """Towards the class that the clean face resembles least: descend J(x, y_LL), y_LL = argmin of its logits."""
-
-    direction = -1
-
-    def classes(self, source: Source, clean: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return source.logits(clean).argmin(dim=1)
-
-
-GOALS: dict[str, Goal] = {"untargeted": Untargeted(), "least_likely": LeastLikely()}
+GOALS = {
+    "untargeted": Goal(),
+    "least_likely": Goal(),
+    "target": Goal(),
+    "margin": Goal(),
+    "away": Goal(embedding=True),
+    "away_own_photos": Goal(OWN_PHOTOS, embedding=True),
+    "away_clean": Goal(NOTHING, embedding=True),
+    "towards": Goal(embedding=True),
+    "triplet": Goal(embedding=True),
+}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 
 from cloakbench.attacks.draws import Draws
 from cloakbench.recognisers.views import View, whole
@@ -22,15 +23,33 @@ State = dict[str, torch.Tensor]  # what a path carries: "x", the picture in whol
 @dataclass(frozen=True)
 class Source:
     """A recogniser that faces are crafted on. view: what it sees of the canvas. labels: (B,), the true classes by its
-    own count."""
+    own count.
+
+    For goals about embeddings the model is a Recogniser with a gallery. others: (B, D), of unit length, the template of
+    each person's other photographs, where the attacker has those in place of the gallery's.
+    """
 
     model: Model
     labels: torch.Tensor
     view: View = whole
+    others: torch.Tensor | None = None
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Of pictures x on the canvas, (B, C)."""
         return self.model(self.view(x))
+
+    def embeddings(self, x: torch.Tensor) -> torch.Tensor:
+        """Of pictures x on the canvas, (B, D), of unit length."""
+        return F.normalize(self.model.embeddings(self.view(x)))
+
+    @property
+    def templates(self) -> torch.Tensor:
+        """(C, D), of unit length: what the recogniser compares embeddings with."""
+        return self.model.head.templates
+
+    def own(self) -> torch.Tensor:
+        """(B, D): each person's own template, as far as the attacker has one."""
+        return self.templates[self.labels] if self.others is None else self.others
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,10 @@ def read_baseline(directory: Path, targets: Iterable[str]) -> dict[str, pd.Serie
 
 def read_psr(path: Path) -> pd.DataFrame:
     """psr.csv, one row a cell and k. Raises InputError for one that is damaged or of an early version."""
-    frame = read_table(path, dtype=dict.fromkeys(NAMES, str) | {"eps": int}, keep_default_na=False, na_values=[""])
+    text = dict.fromkeys([*NAMES, "knows"], str) | {"eps": int}
+    frame = read_table(path, dtype=text, keep_default_na=False, na_values=[""])
+    if "knows" in frame:
+        frame["knows"] = frame["knows"].fillna("")
     if lacking := {"subjects", "psr_photo"} - {*frame}:
         columns = " and ".join(sorted(lacking))
         raise InputError(f"{path}: has no {columns}: an earlier version of cloakbench wrote it; run the study again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -28,13 +29,15 @@ class Resized:
     """
 
     def __init__(self, canvas: tuple[int, int], size: tuple[int, int]):
-        self.down, self.across = (_weights(*edges) for edges in zip(canvas, size, strict=True))
+        self.down, self.across = (pillow_weights(*edges) for edges in zip(canvas, size, strict=True))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self.down.to(x) @ x @ self.across.to(x).T
 
 
-def _weights(length: int, wanted: int) -> torch.Tensor:
-    """(wanted, length): what Pillow makes of each single pixel of a line."""
+@functools.cache
+def pillow_weights(length: int, wanted: int) -> torch.Tensor:
+    """(wanted, length): how much each pixel of a line counts in one of another length, as Pillow's bilinear filter
+    has it: what it makes of each single pixel of a line."""
     lines = Image.fromarray(np.eye(length, dtype=np.float32))
     return torch.from_numpy(np.array(lines.resize((length, wanted), Image.Resampling.BILINEAR)))

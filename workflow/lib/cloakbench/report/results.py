@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cloakbench.attacks.entries import facts
 from cloakbench.measures.cells import read_baseline, read_cells
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
@@ -16,10 +17,20 @@ from cloakbench.report import tables
 from cloakbench.statistics.psr import protection
 
 
-def psr(study: Path, matrix: Mapping, top_k: Sequence[int], missed: str) -> str:
-    """psr.csv, from the ranks files of a results folder."""
+def psr(
+    study: Path, matrix: Mapping, top_k: Sequence[int], missed: str, attacks: Mapping[str, Mapping] | None = None
+) -> str:
+    """psr.csv, from the ranks files of a results folder. attacks: the entries of the config, of which each row says
+    what they know and cost; None: as before there were such columns."""
     ranks, baseline = read_cells(study / "ranks", matrix), read_baseline(study / "baseline", matrix["target"])
-    return protection(ranks, sorted(top_k), missed, baseline).to_csv(index=False)
+    table = protection(ranks, sorted(top_k), missed, baseline)
+    return (table if attacks is None else _described(table, facts(attacks, matrix["eps"]))).to_csv(index=False)
+
+
+def _described(table: pd.DataFrame, told: Mapping[str, Mapping]) -> pd.DataFrame:
+    """With the columns knows and gradients of each row's attack; of clean faces nothing is known and computed."""
+    gradients = [told[name]["gradients"][eps] if name in told else 0 for name, eps in zip(table["attack"], table["eps"])]
+    return table.assign(knows=[told[name]["knows"] if name in told else "" for name in table["attack"]], gradients=gradients)
 
 
 # from psr.csv and what a table says of its study

@@ -20,6 +20,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "storage": lambda config, of: config["storages"][of["storage"]],
     "crop": lambda config, of: config["crops"][of.get("crop") or config["models"][of["target"]]["crop"]],
     "missed": lambda config, of: config["detection"]["missed"],
+    "attacks": lambda config, of: {name: config["attacks"][name] for name in config["matrix"]["attack"]},
     "matrix": lambda config, of: config["matrix"],
     "top_k": lambda config, of: sorted(config["top_k"]),
 }

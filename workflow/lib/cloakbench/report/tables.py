@@ -10,6 +10,7 @@ from cloakbench.errors import InputError
 from cloakbench.study.keys import DEFAULTS
 
 ROWS = ["storage", *DEFAULTS, "source", "attack", "eps"]  # as far as a study tells its cells apart by them
+TOLD = ["knows", "gradients"]  # of the attack: what it has to know, and what a face costs
 EMPTY = "--"  # a cell without a face
 CLEAN = """\
 Clean faces that each target names, in percent: cut for it from the photographs, and, as every cell is judged, from the
@@ -27,8 +28,8 @@ def table1(psr: pd.DataFrame) -> pd.DataFrame:
 
     Clean rows stand first in each source's block; sources, attacks and targets keep the study's order.
     """
-    rows = [key for key in ROWS if key in psr]
-    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in rows if key != "eps"}
+    rows = [key for key in [*ROWS, *TOLD] if key in psr]
+    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in rows if key not in ("eps", "gradients")}
     wide = psr.pivot(index=rows, columns=["target", "top_k"], values="psr")
     wide = wide[[(target, k) for target in psr["target"].unique() for k in sorted(psr["top_k"].unique())]]
     return wide.sort_index(key=lambda level: level.map(order[level.name]) if level.name in order else level)
@@ -67,11 +68,19 @@ def summary(psr: pd.DataFrame, k: int) -> str:
         ["storage", "source", "target", "attack"], sort=False
     ):
         before = clean.loc[(storage, source, target)]
-        line = {"storage": storage, "crafted on": source, "judged by": target, "attack": attack}
+        line = {"storage": storage, "crafted on": source, "judged by": target, "attack": attack} | _told(cells)
         line |= {"photograph": f"{before['psr_photo']:.1f}", "clean": _interval(before)}
         shown.append(line | {f"eps {cell['eps']}": _interval(cell) for _, cell in cells.sort_values("eps").iterrows()})
     table = pd.DataFrame(shown)
     return _markdown(table if table["storage"].nunique() > 1 else table.drop(columns="storage"))
+
+
+def _told(cells: pd.DataFrame) -> dict[str, str]:
+    """What an attack knows, and the fewest and most gradients a face of its budgets."""
+    if not {*TOLD} <= {*cells}:
+        return {}
+    counts = sorted({*cells["gradients"]})
+    return {"knows": cells["knows"].iloc[0], "gradients": "-".join(map(str, dict.fromkeys([counts[0], counts[-1]])))}
 
 
 def _interval(cell: pd.Series) -> str:

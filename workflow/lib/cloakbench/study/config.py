@@ -26,9 +26,9 @@ OWN_GRAPH = ("torch_export", "onnx")  # files that hold the network itself
 TREE = "a folder <root>/<identity>/<photo>"
 
 
-def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -> None:
+def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path, catalogue: Path) -> None:
     """Fill in `config`, as the files and the command line have laid it over `shipped`. files: those that were laid over
-    it. Raises InputError.
+    it; catalogue: attacks that it may name. Raises InputError.
     """
     for path in files:
         check_keys(path)
@@ -36,6 +36,7 @@ def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -
     families = {path.name.removesuffix(FAMILY): path for path in (schema.parent / "attacks").glob(f"*{FAMILY}")}
     meant(config, with_families(yaml.safe_load(schema.read_text()), families.values()))
     refuse_torchscript(config.get("models"))
+    add_attacks(config, yaml.safe_load(catalogue.read_text()))
     config.update(plain("", config))
     fill_and_check(config, schema)
     for name, entry in config["attacks"].items():
@@ -47,6 +48,21 @@ def complete(config: dict, files: Iterable[Path], shipped: Path, schema: Path) -
     check_enrolment(config["dataset"])
     check_top_k(config)
     check_chunks(config)
+
+
+def add_attacks(config: dict, catalogue: Mapping[str, Mapping]) -> None:
+    """Add those attacks of the catalogue that the study names; an entry of its own is laid over the catalogue's."""
+    own = config.setdefault("attacks", {})
+    asked = at(config, "matrix", "attack")
+    if not isinstance(own, dict) or not isinstance(asked, list):
+        return  # the schema says what is wrong
+    for name in asked:
+        require(name in own or name in catalogue, f"matrix.attack: {name!r} is none", {*own, *catalogue})
+    for name in [name for name in catalogue if name in {*asked, *own}]:
+        entry = own.get(name, {})
+        if isinstance(entry, dict):
+            other = entry.get("family", catalogue[name]["family"]) != catalogue[name]["family"]
+            own[name] = entry if other else {**catalogue[name], **entry}
 
 
 def refuse_torchscript(models: Any) -> None:
