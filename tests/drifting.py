@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from cloakbench.attacks.gradients import input_gradient
 from cloakbench.attacks.problem import Problem, State
@@ -36,11 +37,13 @@ class Drifting:
 
     def _iterated(self, problem: Problem, state: State | None, steps: range) -> State:
         x, m = (state["x"], state["m"]) if state else (problem.clean, torch.zeros_like(problem.clean))
-        aims = [source.labels for source in problem.sources]
         for step in problem.progress(steps):
             point = x + self.noise * problem.draws.uniform(step, 0, x.shape[1:])
-            g = input_gradient(problem.sources, point, aims)
+            g = input_gradient(lambda at: self._loss(problem, at), point)
             size = g.abs().mean(dim=(1, 2, 3), keepdim=True)
             m = torch.where(size > 0, self.mu * m + g / size, m)
             x = (x + m.sign()).clamp(0, 255)
         return {"x": x, "m": m}
+
+    def _loss(self, problem: Problem, x: torch.Tensor) -> torch.Tensor:
+        return sum(F.cross_entropy(source.logits(x), source.labels, reduction="none") for source in problem.sources)

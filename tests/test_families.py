@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from cloakbench.attacks import craft, families
 from cloakbench.attacks.draws import number
 from cloakbench.attacks.families import FAMILIES, Family
+from cloakbench.attacks.goals import GOALS
 from cloakbench.attacks.norms import NORMS
 from cloakbench.errors import InputError
 from cloakbench.recognisers.views import view, whole
@@ -32,6 +34,7 @@ ENTRIES = [
     for settings in importlib.import_module(f"references.{name}").SETTINGS
 ]
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: "-".join(map(str, entry.values())))
+BUDGETS = [8, *(pytest.param(eps, marks=pytest.mark.slow) for eps in (4, 9, 32))]
 
 
 @pytest.fixture
@@ -50,6 +53,32 @@ class Counted:
         return self.model(x)
 
 
+class Spaced:
+    """A model whose outputs are embeddings as well, compared with templates drawn once."""
+
+    def __init__(self, model, classes=10):
+        self.model, self.head = model, SimpleNamespace(templates=templates(classes))
+
+    def __call__(self, x):
+        return self.model(x)
+
+    def embeddings(self, x):
+        return self.model(x).float()
+
+
+def templates(count, seed=2, classes=10):
+    drawn = torch.randn(count, count, generator=torch.Generator().manual_seed(seed))
+    return drawn / drawn.norm(dim=1, keepdim=True)
+
+
+def member(entry, model, labels, sees=whole, classes=10):
+    """A source of a cell, with embeddings and the template of other photographs where the goal is about them."""
+    if not (entry.get("goal") in GOALS and GOALS[entry["goal"]].embedding):
+        return craft.Member(model, labels, sees)
+    others = templates(classes, seed=4)[labels].numpy() if entry["goal"] == "away_own_photos" else None
+    return craft.Member(Spaced(model, classes), labels, sees, others)
+
+
 class Exact(torch.nn.Module):
     """Three classes, each of which adds up every third pixel with weights of 1 to 3, in float64: sums of whole numbers
     are exact in any order, and no pixel's gradient is a sum."""
@@ -63,7 +92,7 @@ class Exact(torch.nn.Module):
 def crafted(tmp_path: Path, entry, members, faces, eps, batch=4, numbers=None, through_path=True) -> np.ndarray:
     """What the workflow does: walk from link to link, leave the path at the budget; or begin at the clean faces."""
     numbers = np.arange(len(faces)) if numbers is None else numbers
-    start, path = None, links([eps]) if through_path and FAMILIES[entry["family"]].shares_path else []
+    start, path = None, links([eps]) if through_path and families.shares_path(entry) else []
     for previous, end in path:
         cell = craft.Cell(members, faces, numbers, end, SEED, batch, CPU)
         craft.walk(entry, cell, start, previous, tmp_path / f"{end}.npy")
@@ -72,28 +101,38 @@ def crafted(tmp_path: Path, entry, members, faces, eps, batch=4, numbers=None, t
     return np.load(tmp_path / "crafted.npy")
 
 
-def referred(entry, models, faces, labels, eps, batch, numbers=None):
+def referred(entry, members, faces, eps, batch):
     """The slow reference, on the same batches: a network's sums have another order in another batch."""
     settings = {key: value for key, value in entry.items() if key != "family"}
-    reference = importlib.import_module(f"references.{entry['family']}").craft
-    numbers = np.arange(len(faces)) if numbers is None else numbers
-    parts = [slice(start, start + batch) for start in range(0, len(faces), batch)]
-    uniform = [lambda face, *where, own=numbers[part]: slowly(SEED, int(own[face]), *where) for part in parts]
-    pairs = zip(parts, uniform, strict=True)
-    return np.concatenate(
-        [reference(models, faces[part], [own[part] for own in labels], eps, draw, **settings) for part, draw in pairs]
-    )
+    reference, found = importlib.import_module(f"references.{entry['family']}").craft, []
+    models = [lambda x, one=one: one.model(one.view(x)) for one in members]
+    for start in range(0, len(faces), batch):
+        part = slice(start, start + batch)
+        if isinstance(members[0].model, Spaced):
+            anchors = [None if one.others is None else torch.from_numpy(one.others[part]) for one in members]
+            heads = [one.model.head.templates for one in members]
+            settings["spaces"] = list(zip(models, heads, anchors, strict=True))
+        numbers = range(start, len(faces))
+        draw = lambda face, *where, own=numbers: slowly(SEED, own[face], *where)  # noqa: E731
+        found.append(reference(models, faces[part], [one.labels[part] for one in members], eps, draw, **settings))
+    return np.concatenate(found)
+
+
+def agree(entry, found, expected):
+    """Bit for bit, or as nearly as the reference says that its own arithmetic can tell."""
+    least = getattr(importlib.import_module(f"references.{entry['family']}"), "agreement", lambda settings: 1.0)(entry)
+    assert (found == expected).mean() >= least
 
 
 @every_entry
-@pytest.mark.parametrize("eps", [4, 8, 9, 32])
+@pytest.mark.parametrize("eps", BUDGETS)
 def test_it_is_what_the_slow_reference_says(recogniser, faces, labels, tmp_path, entry, eps):
-    """Bit for bit; one face at a time where the reference has them so, for else the networks' sums differ."""
+    """One face at a time where the reference has them so, for else the networks' sums differ."""
     batch = 1 if entry["family"] == "drifting" else 4
-    expected = referred(entry, [recogniser], faces, [labels], eps, batch)
-    members = [craft.Member(recogniser, labels, whole)]
-    np.testing.assert_array_equal(crafted(tmp_path, entry, members, faces, eps, batch), expected)
-    np.testing.assert_array_equal(crafted(tmp_path, entry, members, faces, eps, batch, through_path=False), expected)
+    members = [member(entry, recogniser, labels)]
+    expected = referred(entry, members, faces, eps, batch)
+    agree(entry, found := crafted(tmp_path, entry, members, faces, eps, batch), expected)
+    np.testing.assert_array_equal(crafted(tmp_path, entry, members, faces, eps, batch, through_path=False), found)
 
 
 @every_entry
@@ -105,11 +144,11 @@ def test_several_sources_with_views_of_their_own(recogniser, faces, labels, tmp_
     def second(x):
         return recogniser(up(x)).flip(1)
 
-    members = [craft.Member(recogniser, labels, whole), craft.Member(second, others, small)]
+    members = [member(entry, recogniser, labels), member(entry, second, others, small)]
     batch = 1 if entry["family"] == "drifting" else 4
-    expected = referred(entry, [recogniser, lambda x: second(small(x))], faces, [labels, others], 8, batch)
+    expected = referred(entry, members, faces, 8, batch)
     found = crafted(tmp_path, entry, members, faces, 8, batch)
-    assert (found == expected).mean() > 0.999  # the two losses are added in float32 or in float64
+    assert (found == expected).mean() > 0.985  # the two losses are added in float32 or in float64
     alone = crafted(tmp_path, entry, members[:1], faces, 8, batch)
     assert (found != alone).mean() > 0.01
 
@@ -118,15 +157,15 @@ def test_several_sources_with_views_of_their_own(recogniser, faces, labels, tmp_
 @pytest.mark.parametrize("eps", [1, 4, 9, 128])
 def test_the_budget_is_held_in_its_own_norm(recogniser, faces, labels, tmp_path, entry, eps):
     faces[0], faces[1] = 0, 255
-    found = crafted(tmp_path, entry, [craft.Member(recogniser, labels, whole)], faces, eps)
+    found = crafted(tmp_path, entry, [member(entry, recogniser, labels)], faces, eps)
     moved = torch.from_numpy(found.astype(np.float32) - faces).permute(0, 3, 1, 2)
     assert found.dtype == np.uint8 and (found != faces).any()
-    assert (NORMS[FAMILIES[entry["family"]].norm](moved) <= eps).all()
+    assert (NORMS[families.norm(entry)].size(moved) <= eps).all()
 
 
 @every_entry
 def test_crafted_faces_are_whole_grey_levels(recogniser, faces, labels, entry):
-    cell = craft.Cell([craft.Member(recogniser, labels, whole)], faces, np.arange(len(faces)), 8, SEED, 4, CPU)
+    cell = craft.Cell([member(entry, recogniser, labels)], faces, np.arange(len(faces)), 8, SEED, 4, CPU)
     for _, problem in cell.problems(0):
         x = families.attack(**entry).craft(problem)
         assert torch.equal(x, x.round()) and x.min() >= 0 and x.max() <= 255
@@ -136,10 +175,10 @@ def test_crafted_faces_are_whole_grey_levels(recogniser, faces, labels, entry):
 @pytest.mark.parametrize("eps", [3, 8, 33])
 def test_gradients_are_as_many_as_announced(recogniser, faces, labels, tmp_path, entry, eps):
     crafter, counted = families.attack(**entry), Counted(recogniser)
-    members = [craft.Member(counted, labels, whole)]
+    members = [member(entry, counted, labels)]
     crafted(tmp_path, entry, members, faces, eps, through_path=False)
     assert counted.gradients == crafter.gradients(eps) * len(faces)
-    if FAMILIES[entry["family"]].shares_path:
+    if families.shares_path(entry):
         counted.gradients = 0
         crafted(tmp_path, entry, members, faces, eps)
         assert counted.gradients == crafter.gradients(eps) * len(faces)
@@ -151,8 +190,9 @@ def test_no_gradient_is_no_nan(faces, labels, tmp_path, entry):
     def indifferent(x):
         return 0 * x.sum(dim=(1, 2, 3))[:, None] + torch.arange(10)
 
-    found = crafted(tmp_path, entry, [craft.Member(indifferent, labels, whole)], faces, 8)
-    np.testing.assert_array_equal(found, faces)
+    found = crafted(tmp_path, entry, [member(entry, indifferent, labels)], faces, 8)
+    begun = {None: 0, "ones": 1}.get(entry.get("start"), 8)
+    assert np.abs(found.astype(int) - faces).max() <= begun
 
 
 @every_entry
@@ -162,7 +202,7 @@ def test_no_face_depends_on_its_company(faces, tmp_path, entry):
     model = Exact()
 
     def of(rows, batch):
-        members = [craft.Member(model, labels[rows], whole)]
+        members = [member(entry, model, labels[rows], classes=3)]
         return crafted(tmp_path, entry, members, faces[rows], 8, batch, numbers[rows])
 
     together = of(np.arange(len(faces)), 6)
@@ -175,7 +215,7 @@ def test_no_face_depends_on_its_company(faces, tmp_path, entry):
 def test_equal_batches_give_equal_bytes(recogniser, faces, labels, tmp_path, entry):
     """On a network that rounds; nothing is left over in it, nor between one run and the next."""
     before = {name: value.clone() for name, value in recogniser.state_dict().items()}
-    members = [craft.Member(recogniser, labels, whole)]
+    members = [member(entry, recogniser, labels)]
     first = crafted(tmp_path, entry, members, faces, 8)
     crafted(tmp_path, entry, members, faces[::-1].copy(), 4)
     np.testing.assert_array_equal(crafted(tmp_path, entry, members, faces, 8), first)
@@ -201,11 +241,11 @@ def test_every_family_has_its_schema():
 def test_a_setting_that_a_family_does_not_use_is_refused(name):
     entry = {"family": name, **importlib.import_module(f"references.{name}").SETTINGS[0]}
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["attacks"]["mine"] = entry
+    config["attacks"] = {"mine": entry}
     assert complete(config)["attacks"]["mine"] == entry
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["attacks"]["mine"] = entry | {"momentum": 1}
-    with pytest.raises(InputError, match=r"attacks\.mine: .*'momentum'.*known: .*family"):
+    config["attacks"] = {"mine": entry | {"impulse": 1}}
+    with pytest.raises(InputError, match=r"attacks\.mine: .*'impulse'.*known: .*family"):
         complete(config)
 
 

@@ -29,9 +29,7 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "walk": Family(
-        "cloakbench.attacks.walk", shares_path=True, scaled=("step_fraction", "start", "restarts", "norm")
-    ),
+    "walk": Family("cloakbench.attacks.walk", shares_path=True, scaled=("step_fraction", "start", "restarts", "norm")),
     "iterative_sign": Family("cloakbench.attacks.walk", shares_path=True),  # the name of walks that have no parts
 }
 

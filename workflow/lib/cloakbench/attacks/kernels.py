@@ -10,7 +10,7 @@ WIDTH = 3.0  # standard deviations from the middle to the edge, as in the public
 
 def gaussian(side: int) -> torch.Tensor:
     """(side, side), of sum 1: a normal density's product with itself, at `side` places up to WIDTH from its middle."""
-    line = torch.exp(-torch.linspace(-WIDTH, WIDTH, side, dtype=torch.float64) ** 2 / 2)
+    line = torch.exp(-(torch.linspace(-WIDTH, WIDTH, side, dtype=torch.float64) ** 2) / 2)
     kernel = torch.outer(line, line)
     return (kernel / kernel.sum()).float()
 

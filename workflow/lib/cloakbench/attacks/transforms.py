@@ -110,4 +110,9 @@ class Jpeg:
         return jpeg(x, quality.tolist())
 
 
-TRANSFORMS: dict[str, Callable[..., Transform]] = {"resize_pad": ResizePad, "scale": Scale, "affine": Affine, "jpeg": Jpeg}
+TRANSFORMS: dict[str, Callable[..., Transform]] = {
+    "resize_pad": ResizePad,
+    "scale": Scale,
+    "affine": Affine,
+    "jpeg": Jpeg,
+}

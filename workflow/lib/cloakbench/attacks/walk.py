@@ -140,9 +140,7 @@ class Walk:
                 x = within(x + alpha * self.norm.unit(m))
         return {"x": x} if m is None else {"x": x, "m": m}
 
-    def _gradient(
-        self, problem: Problem, aims: Sequence[torch.Tensor], point: torch.Tensor, step: int
-    ) -> torch.Tensor:
+    def _gradient(self, problem: Problem, aims: Sequence[torch.Tensor], point: torch.Tensor, step: int) -> torch.Tensor:
         """Summed over the copies, each through views of its own, and smoothed."""
 
         def climbed(copy: int, x: torch.Tensor) -> torch.Tensor:

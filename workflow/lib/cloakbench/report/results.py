@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cloakbench.attacks.entries import facts
+from cloakbench.attacks import entries
 from cloakbench.measures.cells import read_baseline, read_cells
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
@@ -24,13 +24,16 @@ def psr(
     what they know and cost; None: as before there were such columns."""
     ranks, baseline = read_cells(study / "ranks", matrix), read_baseline(study / "baseline", matrix["target"])
     table = protection(ranks, sorted(top_k), missed, baseline)
-    return (table if attacks is None else _described(table, facts(attacks, matrix["eps"]))).to_csv(index=False)
+    return (table if attacks is None else _described(table, entries.facts(attacks, matrix["eps"]))).to_csv(index=False)
 
 
 def _described(table: pd.DataFrame, told: Mapping[str, Mapping]) -> pd.DataFrame:
     """With the columns knows and gradients of each row's attack; of clean faces nothing is known and computed."""
-    gradients = [told[name]["gradients"][eps] if name in told else 0 for name, eps in zip(table["attack"], table["eps"])]
-    return table.assign(knows=[told[name]["knows"] if name in told else "" for name in table["attack"]], gradients=gradients)
+    knows = {name: facts["knows"] for name, facts in told.items()}
+    gradients = {(name, eps): count for name, facts in told.items() for eps, count in facts["gradients"].items()}
+    cells = zip(table["attack"], table["eps"], strict=True)
+    counts = [gradients.get(cell, 0) for cell in cells]
+    return table.assign(knows=table["attack"].map(knows).fillna(""), gradients=counts)
 
 
 # from psr.csv and what a table says of its study

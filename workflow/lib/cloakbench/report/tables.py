@@ -29,7 +29,9 @@ def table1(psr: pd.DataFrame) -> pd.DataFrame:
     Clean rows stand first in each source's block; sources, attacks and targets keep the study's order.
     """
     rows = [key for key in [*ROWS, *TOLD] if key in psr]
-    order = {key: {name: i for i, name in enumerate(psr[key].unique())} for key in rows if key not in ("eps", "gradients")}
+    order = {
+        key: {name: i for i, name in enumerate(psr[key].unique())} for key in rows if key not in ("eps", "gradients")
+    }
     wide = psr.pivot(index=rows, columns=["target", "top_k"], values="psr")
     wide = wide[[(target, k) for target in psr["target"].unique() for k in sorted(psr["top_k"].unique())]]
     return wide.sort_index(key=lambda level: level.map(order[level.name]) if level.name in order else level)
