@@ -43,7 +43,7 @@ def make(
     """The settings of workflow/schemas/attacks/walk.schema.yaml."""
     transforms = [TRANSFORMS[name](**settings) for view in views for name, settings in view.items()]
     size = (step_size, 0.0) if step_fraction is None else (0, step_fraction)
-    ahead = nesterov and momentum or 0.0
+    ahead = (nesterov and momentum) or 0.0
     smoothing = None if kernel is None else gaussian(kernel)
     parts = (momentum, ahead, smoothing, transforms, copies, STARTS[start], restarts)
     return Walk(LOSSES[goal], NORMS[norm], *size, steps, *parts)
