@@ -10,6 +10,9 @@ from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from cloakbench.attacks.goals import GOALS
+from cloakbench.attacks.losses import LOSSES
+from cloakbench.attacks.starts import STARTS
+from cloakbench.attacks.transforms import TRANSFORMS
 from cloakbench.errors import InputError
 from cloakbench.photos.datasets import LOADERS
 from cloakbench.publishing.store import FORMATS, SUBSAMPLING
@@ -31,7 +34,21 @@ WRONG = {
     "matrix: {eps: [4.5]}": ["matrix.eps[0]", "integer"],
     "matrix: {source: [facenett]}": ["matrix.source: 'facenett'", "known:", "facenet, resnet50"],
     "matrix: {target: [x]}": ["matrix.target: 'x'", "known:"],
-    "matrix: {attack: [pgd]}": ["matrix.attack: 'pgd'", "known: bim, illc"],
+    "matrix: {attack: [bimm]}": ["matrix.attack: 'bimm' is none", "known: affine_mi, away", "bim, bim_l2"],
+    "matrix: {attack: [bim, bim_l2]}": ["matrix.attack: budgets in several norms (bim linf, bim_l2 l2)"],
+    "matrix: {attack: [away]}": [
+        "attacks.away.goal: away is about embeddings, and facenet has a softmax head",
+        "gallery",
+    ],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, nesterov: true}}": ["attacks.mine.nesterov", "momentum"],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, copies: 3}}": ["attacks.mine.copies: 3 equal copies"],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, views: [scale: {}]}}": ["attacks.mine.views: scale"],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, restarts: 3}}": ["attacks.mine.restarts", "set start"],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, kernel: 4}}": ["attacks.mine.kernel: 4", "odd"],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, step_size: 1, step_fraction: 0.1}}": [
+        "attacks.mine.step_size would not be used beside step_fraction"
+    ],
+    "matrix: {attack: [mine]}\nattacks: {mine: {family: walk, views: [turn: {}]}}": ["attacks.mine.views[0]", "'turn'"],
     "matrix: {attack: [clean]}": ["matrix.attack: 'clean'", "known:"],
     "matrix: {storage: [gif]}": ["matrix.storage: 'gif'", "known: jpeg75"],
     "models: {facenet: {crop: tihgt}}": ["models.facenet.crop: 'tihgt'", "known: loose224, tight160"],
@@ -48,8 +65,9 @@ WRONG = {
     ],
     "attacks: {clean: {family: iterative_sign, goal: untargeted}}": ["clean"],
     "attacks: {bim: {step_size: 0}}": ["attacks.bim.step_size", "minimum"],
-    "attacks: {bim: {family: walk}}": ["attacks.bim.family: 'walk' is none", "known: iterative_sign"],
-    "attacks: {bim: {momentum: 1}}": ["attacks.bim: ", "'momentum'", "known: family, goal, step_size"],
+    "attacks: {bim: {family: run}}": ["attacks.bim.family: 'run' is none", "known: iterative_sign, walk"],
+    "attacks: {bim: {impulse: 1}}": ["attacks.bim: ", "'impulse'", "known: copies, family, goal"],
+    "attacks: {bim: {family: iterative_sign, goal: untargeted, momentum: 1}}": ["'momentum'", "goal, step_size"],
     "ensembles: {two: {members: [facenet, nobody]}}": ["ensembles.two.members: 'nobody' is not in models"],
     "ensembles: {two: {members: [facenet]}}": ["ensembles.two.members"],
     "ensembles: {facenet: {members: [resnet50, senet50]}}": ["ensembles.facenet", "is in models too"],
@@ -298,8 +316,10 @@ def test_the_schema_and_the_registries_name_the_same_things():
     arch = model["arch"]["anyOf"][0]["enum"]
     assert set(arch) == {*ARCHITECTURES, *SMALL, *FORMS}
     assert all(find(name) for name in ARCHITECTURES)
-    walk = yaml.safe_load((ROOT / "workflow/schemas/attacks/iterative_sign.schema.yaml").read_text())["properties"]
-    assert set(walk["goal"]["enum"]) == set(GOALS)
+    walk = yaml.safe_load((ROOT / "workflow/schemas/attacks/walk.schema.yaml").read_text())["properties"]
+    assert set(walk["goal"]["enum"]) == set(GOALS) == set(LOSSES)
+    assert set(walk["start"]["enum"]) | {"clean"} == set(STARTS)
+    assert set(walk["views"]["items"]["properties"]) == set(TRANSFORMS)
     storage = SCHEMA["properties"]["storages"]["additionalProperties"]["properties"]
     assert set(storage["format"]["enum"]) == set(FORMATS)
     assert set(storage["subsampling"]["enum"]) == set(SUBSAMPLING)
