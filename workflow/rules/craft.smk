@@ -10,6 +10,7 @@ rule path:
         subjects=photos_of,
         faces=clean_faces,
         start=path_start,
+        others=own_templates,
         passed=passed_gates,
     output:
         state=f"{STUDY}/path/{CRAFTED_AS}{PART}.npy",
@@ -39,6 +40,7 @@ rule path:
         "--start {input.start:q} "
         "--weights {input.weights:q} "
         "--galleries {input.galleries:q} "
+        "--others {input.others:q} "
         "--sources {params.sources:q} "
         "--attack {params.attack:q} "
         "--eps {wildcards.eps} "
@@ -58,6 +60,7 @@ rule craft:
         subjects=photos_of,
         faces=clean_faces,
         start=crafting_start,
+        others=own_templates,
         passed=passed_gates,
     output:
         crafted=f"{STUDY}/crafted/{CRAFTED_AS}{PART}.npy",
@@ -84,6 +87,7 @@ rule craft:
         "--start {input.start:q} "
         "--weights {input.weights:q} "
         "--galleries {input.galleries:q} "
+        "--others {input.others:q} "
         "--sources {params.sources:q} "
         "--attack {params.attack:q} "
         "--eps {wildcards.eps} "

@@ -211,6 +211,12 @@ def crafting_start(wildcards):
     return rules.path.output.state.format(**dict(wildcards)) if shared else []
 
 
+def own_templates(wildcards):
+    """By source, the templates of the attacked people's other photographs, where the attack asks for them."""
+    wanted = own_photos([config["attacks"][wildcards.attack]])
+    return [f"{STUDY}/own/{name}.safetensors" for name in members(config, wildcards.source)] if wanted else []
+
+
 def crafted_faces(wildcards):
     """The clean baseline is stored, re-detected and classified like every other cell."""
     if wildcards.attack == "clean":

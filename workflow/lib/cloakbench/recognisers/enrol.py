@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from cloakbench.files.tensors import load_tensors
+from cloakbench.recognisers.heads import labels
 from cloakbench.recognisers.recogniser import Recogniser, batches, to_tensor
 
 
@@ -31,3 +34,9 @@ def templates(
                 sums = torch.zeros(len(classes), embeddings.shape[1], dtype=torch.float64)
             sums.index_add_(0, labels[part], embeddings)
     return F.normalize(sums).float(), classes
+
+
+def templates_of(identities: Iterable[str], path: Path) -> np.ndarray:
+    """(N, D) float32: the template of each identity in a gallery's file. Raises InputError for one that has none."""
+    tensors, facts = load_tensors(path)
+    return tensors["templates"].numpy()[labels(identities, facts["classes"])]
