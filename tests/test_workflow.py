@@ -73,7 +73,9 @@ EDITS = {
     ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
     ("measures/look.py", "np.stack(faces)", "np.array(faces)"): {"look": 20, "classify": 20} | TABLES,
     ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
-    ("attacks/goals.py", ".argmin(dim=1)", ".argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
+    ("attacks/losses.py", "(clean).argmin(dim=1)", "(clean).argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
+    ("attacks/losses.py", "others - logits.gather", "others + 0 - logits.gather"): {},  # of a goal that it has not
+    ("attacks/transforms.py", "/ 2**copy", "/ 2.0**copy"): {},  # of a view that it has not
     ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
