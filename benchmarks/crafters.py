@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmarks.opponents import Bim
 from cloakbench.attacks import craft
+from cloakbench.attacks.families import shares_path
 from cloakbench.files.reading import open_faces
 from cloakbench.files.tensors import load_tensors, save_tensors
 from cloakbench.files.writing import writing_faces
@@ -49,17 +50,19 @@ class Setting:
         return load_recogniser(self.model, self.weights, self.gallery, CPU, precision)
 
 
-def shared_path(setting: Setting, precision: str, name: str) -> Crafter:
+def shared_path(setting: Setting, precision: str, name: str, entry: Mapping = BIM) -> Crafter:
     """This software's own way: along the path from the state that a smaller budget left, then the budget's own steps,
-    files written and read as in a study. To be called with rising budgets."""
+    files written and read as in a study; from the clean face where an entry's budgets share none. To be called with
+    rising budgets."""
     folder, faces = setting.directory / name, open_faces(setting.faces)
     members = [craft.Member(setting.recogniser(precision), setting.labels, whole)]
 
     def cell(eps: int) -> np.ndarray:
         problem = craft.Cell(members, faces, np.arange(len(faces)), eps, 0, setting.batch, CPU)
         state, previous = folder / f"path{eps}.npy", link(eps)
-        craft.walk(BIM, problem, folder / f"path{previous}.npy" if previous else None, previous, state)
-        craft.craft(BIM, problem, state, folder / f"cell{eps}.npy")
+        if shares_path(entry):
+            craft.walk(entry, problem, folder / f"path{previous}.npy" if previous else None, previous, state)
+        craft.craft(entry, problem, state if shares_path(entry) else None, folder / f"cell{eps}.npy")
         return np.array(open_faces(folder / f"cell{eps}.npy"))
 
     return cell

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import memory, startup
+from benchmarks import attacks, memory, startup
 from benchmarks.opponents import OPPONENTS
 from cloakbench.files.writing import write_text
 from cloakbench.jobs import command as command_line
@@ -75,7 +75,7 @@ def overhead(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-TABLES = {"memory": memory.compare, "startup": startup.compare, "overhead": overhead}
+TABLES = {"attacks": attacks.compare, "memory": memory.compare, "startup": startup.compare, "overhead": overhead}
 
 
 def tables(directory: Path, networks: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
@@ -97,7 +97,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def page(found: Mapping[str, pd.DataFrame], about: Mapping) -> str:
-    """The page: about: `threads`, `batch`, `repetitions`, `networks`, `study` (the study of the overhead)."""
+    """The page: about: `threads`, `batch`, `repetitions`, `networks`, `attacks`, `study` (the study of the
+    overhead)."""
     parts = ["# Benchmark", _machine(about)]
     for network, facts in about["networks"].items():
         weights = facts.get("weights") or "random, seeded"
@@ -155,6 +156,11 @@ FLOOR = """Gradients a CPU second of a bare forward-and-backward loop on the sam
 with all that it does besides (files, clipping, rounding):"""
 
 TEXTS = {
+    "attacks": """## Attacks beside other libraries'
+
+Entries of the catalogue and the same attacks elsewhere, all budgets, on {attacks}. *gradients*, *theirs*: a face, of
+ours and of those that craft every budget from the clean face; *times*: CPU seconds of the fastest peer in multiples of
+ours; *a gradient*: the same for one gradient.""",
     "overhead": """## Snakemake around the stages
 
 {study}. *snakemake*: seconds by Snakemake on all cores; *one_process*: the very commands that it ran, one after another

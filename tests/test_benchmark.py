@@ -10,14 +10,27 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import crafters, crafting, jobs, memory, one_process, opponents, overhead, page, sampling, startup
+from benchmarks import (
+    attacks,
+    crafters,
+    crafting,
+    jobs,
+    memory,
+    one_process,
+    opponents,
+    overhead,
+    page,
+    peers,
+    sampling,
+    startup,
+)
 from cloakbench.attacks import cost
 from cloakbench.errors import InputError
 from cloakbench.jobs import devices
 from conftest import ROOT, job_counts, snakemake
 
 MODEL = {"arch": "timm/resnet10t", "size": 32, "faces": 3, "mean": 127.5, "std": 128}
-MEASURED = {"craft": 2, "memory": 1, "overhead": 1, "sampling": 1, "startup": 1, "page": 1}
+MEASURED = {"craft": 2, "attacks": 1, "memory": 1, "overhead": 1, "sampling": 1, "startup": 1, "page": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +83,22 @@ def test_everybody_crafts_the_same_faces(crafted):
     same = crafted.groupby("crafter")["as_ours"].min()
     assert same["cloakbench fp32"] == 1 and same[list(opponents.OPPONENTS)].min() > 0.9
     assert crafted.set_index("crafter")["as_ours"]["bare loop"].max() < 0.9  # it changes no face
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    return attacks.measure(MODEL, list(peers.PEERS), [4, 8], 1, 2, tmp_path_factory.mktemp("attacks"))
+
+
+def test_peers_compute_the_gradients_of_the_attack(compared):
+    assert {*compared["attack"]} == {*peers.PEERS} and (compared["cpu_seconds"] > 0).all()
+    table = attacks.compare(compared).set_index("attack")
+    assert table.loc["bim", ["gradients", "theirs"]].tolist() == [5 + 10 - 4, 5 + 10]
+    assert table.loc["si_ni", ["gradients", "theirs"]].tolist() == [55, 75]
+    assert table["shares"].sum() == len(table) - 2 and table.loc["pgd1", "gradients"] == 15
+    wrong = compared.assign(gradients=compared["gradients"].where(compared["crafter"] == attacks.OURS, 3))
+    with pytest.raises(ValueError, match=r"3\.?0? gradients where bim has 5"):
+        attacks.compare(wrong)
 
 
 def test_bf16_is_left_out_where_it_is_slower_and_the_page_says_so(tmp_path, monkeypatch):
