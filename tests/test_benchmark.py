@@ -90,6 +90,7 @@ def compared(tmp_path_factory):
     return attacks.measure(MODEL, list(peers.PEERS), [4, 8], 1, 2, tmp_path_factory.mktemp("attacks"))
 
 
+@pytest.mark.slow
 def test_peers_compute_the_gradients_of_the_attack(compared):
     assert {*compared["attack"]} == {*peers.PEERS} and (compared["cpu_seconds"] > 0).all()
     table = attacks.compare(compared).set_index("attack")

@@ -22,6 +22,11 @@ def main() -> None:
     summary.add_argument("study", type=Path, help="results/<study>")
     summary.add_argument("--top-k", type=int, default=1, metavar="K")
     summary.set_defaults(run=run_summary)
+    compare = commands.add_parser("compare", help="every attack of a study against one of them, on the same faces")
+    compare.add_argument("study", type=Path, help="results/<study>")
+    compare.add_argument("--reference", default="bim", metavar="ATTACK")
+    compare.add_argument("--top-k", type=int, default=1, metavar="K")
+    compare.set_defaults(run=run_compare)
     copies = commands.add_parser("copies", help="list the photos of a folder that a study would pass over")
     copies.add_argument("root", type=Path, help="<root>/<identity>/<photo>")
     copies.add_argument("--altered", type=int, default=0, metavar="N", help="alter N photos: are these copies found?")
@@ -53,17 +58,44 @@ def run_summary(options: Namespace) -> int:
     """Print the table and a line with what a reader needs to repeat it."""
     from cloakbench.measures.cells import read_psr  # slow to import, so not for --help
     from cloakbench.report.tables import summary
+
+    print(summary(read_psr(options.study / "psr.csv"), options.top_k))
+    print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(options.study)}")
+    return 0
+
+
+def run_compare(options: Namespace) -> int:
+    """Print a row a cell, with the difference to the reference on the same faces and how likely chance makes it."""
+    from cloakbench.measures.cells import read_cells  # slow to import, so not for --help
+    from cloakbench.report.tables import comparison
+    from cloakbench.report.verify import facts_of
+    from cloakbench.statistics.paired import compare
+
+    config = facts_of(options.study)["config"]
+    ranks = read_cells(options.study / "ranks", config["matrix"])
+    print(
+        comparison(compare(ranks, options.reference, options.top_k, config["detection"]["missed"]), options.reference)
+    )
+    said = (
+        f"Top-{options.top_k} PSR in percent, and its difference to {options.reference} on the same faces in percentage"
+    )
+    said += (
+        " points with Newcombe's 95 % interval; p: mid-p of McNemar's exact test (sign flips of subjects with several"
+    )
+    said += " photos), adjusted by Tarone and Holm among the attacks of a source, budget, storage and target"
+    print(f"\n{said}; {_repeatable(options.study)}")
+    return 0
+
+
+def _repeatable(study: Path) -> str:
+    """What a reader needs to repeat a table of a finished study."""
     from cloakbench.report.verify import facts_of
 
-    psr, facts = read_psr(options.study / "psr.csv"), facts_of(options.study)
-    print(summary(psr, options.top_k))
+    facts = facts_of(study)
     digest = hashlib.sha256(json.dumps(facts["config"], sort_keys=True).encode()).hexdigest()
     sources = [f"commit {facts.get('commit') or 'unknown'}", f"config {digest[:12]}", *facts["devices"]]
-    print(
-        f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; study {facts['config']['study']}, "
-        f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}; {', '.join(sources)}"
-    )
-    return 0
+    people = f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}"
+    return f"study {facts['config']['study']}, {people}; {', '.join(sources)}"
 
 
 def run_copies(options: Namespace) -> int:

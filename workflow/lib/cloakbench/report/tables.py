@@ -77,6 +77,32 @@ def summary(psr: pd.DataFrame, k: int) -> str:
     return _markdown(table if table["storage"].nunique() > 1 else table.drop(columns="storage"))
 
 
+def comparison(paired: pd.DataFrame, reference: str) -> str:
+    """Markdown of paired.compare's table: a row an attack, source, target and budget."""
+    shown = pd.DataFrame(
+        {
+            "storage": paired["storage"],
+            "crafted on": paired["source"],
+            "judged by": paired["target"],
+            "eps": paired["eps"].astype(str),
+            "attack": paired["attack"],
+            "PSR": paired["psr"].map("{:.1f}".format),
+            reference: paired["psr_reference"].map("{:.1f}".format),
+            "only it": paired["only"].astype(str),
+            f"only {reference}": paired["only_reference"].astype(str),
+            "difference": [_difference(row) for row in paired.itertuples()],
+            "p": paired["p"].map("{:.2g}".format),
+            "adjusted": paired["p_adjusted"].map("{:.2g}".format),
+        }
+    )
+    return _markdown(shown if shown["storage"].nunique() > 1 else shown.drop(columns="storage"))
+
+
+def _difference(row: tuple) -> str:
+    """With its interval, where there is one."""
+    return f"{row.difference:+.1f}" + ("" if pd.isna(row.low) else f" ({row.low:+.0f} to {row.high:+.0f})")
+
+
 def _told(cells: pd.DataFrame) -> dict[str, str]:
     """What an attack knows, and the fewest and most gradients a face of its budgets."""
     if not {*TOLD} <= {*cells}:

@@ -1,0 +1,143 @@
+"""Paired comparison: published vectors, slow counting of every case, and the table by hand."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from cloakbench import __main__ as command
+from cloakbench.errors import InputError
+from cloakbench.statistics.paired import Pairs, compare, holm, least_significant, newcombe, sign_flips
+
+
+@pytest.mark.parametrize(
+    "pairs, low, high",
+    [
+        ((1, 1, 7, 12), -0.50692, -0.02556),  # Fagerland, Lydersen and Laake's example
+        ((20, 12, 2, 16), 0.05616, 0.32921),
+        ((36, 12, 2, 0), 0.05693, 0.34043),
+        ((50, 6, 0, 6), 0.01523, 0.19042),
+        ((62, 0, 0, 0), -0.05834, 0.05834),
+        ((0, 62, 0, 0), 0.91749, 1),
+    ],
+)
+def test_newcombes_interval(pairs, low, high):
+    assert newcombe(Pairs(*pairs)) == pytest.approx((low, high), abs=5e-6)
+    both, only, other, neither = pairs
+    assert newcombe(Pairs(both, other, only, neither)) == pytest.approx((-high, -low), abs=5e-6)
+
+
+@pytest.mark.parametrize("b, c", [(5, 0), (6, 0), (8, 1), (10, 2), (15, 5), (4, 3), (0, 0), (3, 3), (1, 20)])
+def test_one_photo_each_is_mcnemars_mid_p(b, c):
+    n, least = b + c, min(b, c)
+    exact = Fraction(sum(comb(n, i) for i in range(least + 1)), 2**n) * 2
+    expected = 1 if b == c else min(1, exact - Fraction(comb(n, least), 2**n))
+    assert sign_flips([1] * b + [-1] * c) == pytest.approx(float(expected), abs=1e-12)
+    if b != c:
+        table = [[0, b], [c, 0]]
+        assert sign_flips([1] * b + [-1] * c) < mcnemar(table, exact=True).pvalue
+
+
+@pytest.mark.parametrize(
+    "differences", [[3, 2, 2, 1, 1, 0, 0, -1, 0, 1], [3, 3, 2, -1, 0, 0], [1, -1], [5], [], [2, 2, -3]]
+)
+def test_every_choice_of_signs_is_counted(differences):
+    sums = [abs(sum(np.multiply(signs, differences))) for signs in itertools.product([1, -1], repeat=len(differences))]
+    reached = abs(sum(differences))
+    weights = [1 if total > reached else 0.5 if total == reached else 0 for total in sums]
+    expected = sum(weights) / len(sums) if reached else 1
+    assert sign_flips(differences) == pytest.approx(expected, abs=1e-12)
+
+
+def test_holm_among_those_that_can_be_significant():
+    ps = [0.012939, 0.039062, 0.03125, 0.21875, 1, 1]
+    assert holm(ps, [0] * 6) == pytest.approx([0.077634, 0.15625, 0.15625, 0.65625, 1, 1], abs=1e-5)
+    assert holm([0.02] * 3, [0] * 3) == pytest.approx([0.06] * 3) and holm([], []) == []
+    discordant = [0, 0, 3, 5, 8, 12, 20]  # of which three can reach 0.05 / 3
+    least = [min(1, 2 * 0.5**count) for count in discordant]
+    assert holm(least, least)[:4] == [1] * 4 and holm(least, least)[4] == pytest.approx(least[4])
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        ps = rng.random(6)
+        adjusted = np.array(holm(list(ps), [0] * 6))
+        assert (adjusted >= ps).all() and (np.diff(adjusted[np.argsort(ps)]) >= 0).all()
+
+
+def test_the_least_difference_that_can_be_significant():
+    for subjects, tests in ((62, 1), (62, 10), (100, 5)):
+        discordant = round(least_significant(subjects, tests) * subjects / 100)
+        assert sign_flips([1] * discordant) <= 0.05 / tests < sign_flips([1] * (discordant - 1))
+
+
+def cells(hidden: dict[str, list], subjects=None, eps=8) -> pd.DataFrame:
+    """A ranks frame: by attack, whether each face is hidden at k = 1; None: not found again."""
+    rows = []
+    for attack, faces in hidden.items():
+        for face, one in enumerate(faces):
+            subject = face if subjects is None else subjects[face]
+            row = {"subject": subject, "photo": face if subjects else 0, "source": "a", "attack": attack, "eps": eps}
+            row |= {"storage": "png", "target": "b", "detected": int(one is not None), "classes": 10}
+            rows.append(row | {"rank": pd.NA if one is None else 3 * one})
+    return pd.DataFrame(rows).astype({"rank": "Int64"})
+
+
+HIDDEN = {
+    "clean": [0] * 8,
+    "bim": [1, 1, 0, 0, 0, 0, 0, None],
+    "mi": [1, 1, 1, 1, 1, 1, 0, 0],
+    "di": [0, 1, 0, 0, 0, 0, 0, 1],
+}
+
+
+def test_the_table_by_hand():
+    found = compare(cells(HIDDEN), "bim", 1).set_index("attack")
+    assert list(found.index) == ["mi", "di"]
+    assert found.loc["mi", ["faces", "both", "only", "only_reference", "neither"]].tolist() == [8, 2, 4, 1, 1]
+    assert found.loc["mi", ["psr", "psr_reference", "difference"]].tolist() == [75, 37.5, 37.5]
+    assert found.loc["mi", "p"] == pytest.approx(sign_flips([1] * 4 + [-1]))
+    assert found.loc["mi", ["low", "high"]].tolist() == pytest.approx([100 * x for x in newcombe(Pairs(2, 4, 1, 1))])
+    assert found.loc["di", ["both", "only", "only_reference"]].tolist() == [2, 0, 1]
+    dropped = compare(cells(HIDDEN), "bim", 1, "drop").set_index("attack")
+    assert dropped.loc["mi", ["faces", "only", "only_reference"]].tolist() == [7, 4, 0]
+
+
+def test_several_photos_a_subject_are_no_independent_faces():
+    subjects = [0, 0, 0, 1, 1, 1, 2, 2]
+    found = compare(cells(HIDDEN, subjects), "bim", 1).set_index("attack").loc["mi"]
+    assert np.isnan(found["low"]) and found["p"] == pytest.approx(sign_flips([1, 3, -1]))
+
+
+def test_each_target_and_budget_is_a_family():
+    both = pd.concat([cells(HIDDEN), cells(HIDDEN, eps=16)])
+    found = compare(both, "bim", 1)
+    assert len(found) == 4 and found["p_adjusted"].tolist()[:2] == found["p_adjusted"].tolist()[2:]
+
+
+def test_what_is_not_there_is_refused():
+    for reference in ("fgsm", "clean"):
+        with pytest.raises(InputError, match=f"attack '{reference}' is not in this study; known: bim, mi, di"):
+            compare(cells(HIDDEN), reference, 1)
+    with pytest.raises(InputError, match="top-10: a target names 10 classes"):
+        compare(cells(HIDDEN), "bim", 10)
+
+
+def test_the_command_prints_it(monkeypatch, capsys, tmp_path):
+    facts = {"config": {"matrix": {}, "detection": {"missed": "protected"}, "study": "x", "seed": 0}}
+    facts |= {"commit": "abc", "devices": {"cpu": 1}, "about": {"subjects": 8}}
+    monkeypatch.setattr("cloakbench.report.verify.facts_of", lambda study: facts)
+    monkeypatch.setattr("cloakbench.measures.cells.read_cells", lambda folder, matrix: cells(HIDDEN))
+    monkeypatch.setattr(sys, "argv", ["cloakbench", "compare", str(tmp_path), "--reference", "di"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0 and "| a " in printed and "only di" in printed
+    assert printed.splitlines()[-1].endswith(
+        "study x, N = 8, seed 0; commit abc, config " + printed.split("config ")[-1].strip()
+    )
