@@ -214,7 +214,8 @@ def crafting_start(wildcards):
 def own_templates(wildcards):
     """By source, the templates of the attacked people's other photographs, where the attack asks for them."""
     wanted = own_photos([config["attacks"][wildcards.attack]])
-    return [f"{STUDY}/own/{name}.safetensors" for name in members(config, wildcards.source)] if wanted else []
+    names = members(config, wildcards.source) if wanted else []
+    return expand(rules.enrol_own.output.gallery, model=names)
 
 
 def crafted_faces(wildcards):

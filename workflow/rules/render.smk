@@ -14,7 +14,7 @@ rule render:
         code=code_of("render.py"),
         identities=config["dataset"]["identities"],
         # some to spare: a photo without a detected face is passed over
-        photos=config["dataset"]["photos"] + ENROL + 2,
+        photos=config["dataset"]["photos"] + ENROL + config["dataset"].get("own", 0) + 2,
         seed=config["seed"],
         settings=made_with("render"),
     shell:

@@ -168,6 +168,9 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
             "train": stage == "train" and models[of["model"]]["weights"] != "trained",
             "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
             "compare": not compared,
+            "own": "own" not in config["dataset"],
+            "crop_own": "own" not in config["dataset"],
+            "enrol_own": "own" not in config["dataset"],
         }.get(stage, False)
 
     return left
