@@ -19,9 +19,13 @@ from cloakbench.recognisers.recogniser import load_recogniser, to_tensor
 from conftest import TOY, digests, job_counts, snakemake
 from test_faults import give_weights
 
+pytestmark = pytest.mark.slow
 GIVEN = {"arch": "small_resnet", "head": "gallery", "mean": 127.5, "std": 128}
 CONFIG = """
-dataset: {loader: folder, root: PHOTOS, identities: null, subjects: 2, enrol: 4}
+study: toy
+gate: {clean_top1: 0}
+compute: {device: cpu, batch: 2}
+dataset: {loader: folder, root: PHOTOS, subjects: 2, enrol: 4}
 matrix: {source: [given], attack: [bim], eps: [2], target: [given]}
 models: {given: {arch: small_resnet, weights: given.safetensors, head: gallery, crop: small, mean: 127.5, std: 128}}
 crops: {small: {size: 112, margin: 0.3}}
@@ -40,7 +44,7 @@ def study(tmp_path_factory) -> Path:
     give_weights(directory / "given.safetensors")
     (directory / "folder.yaml").write_text(CONFIG.replace("PHOTOS", str(directory / "results/rendered/photos")))
     (directory / "own.yaml").write_text(OWN)
-    run = snakemake(directory, "--cores", 2, "--configfile", TOY, directory / "folder.yaml")
+    run = snakemake(directory, "--cores", 2, "--configfile", directory / "folder.yaml")
     assert run.returncode == 0, run.stdout + run.stderr
     return directory
 
@@ -48,7 +52,7 @@ def study(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def with_own(study) -> Path:
     """And then an attack that asks for them."""
-    asked = ["--configfile", TOY, study / "folder.yaml", study / "own.yaml"]
+    asked = ["--configfile", study / "folder.yaml", study / "own.yaml"]
     before = digests(study, "results/toy/**/*.npy", "results/toy/*.csv", "results/toy/ranks/**/*")
     added = {"own": 1, "crop_own": 1, "enrol_own": 1, "path": 1, "craft": 1, "store": 1, "redetect": 1, "look": 1}
     added |= {"classify": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 1, "examples": 1}
@@ -60,7 +64,7 @@ def with_own(study) -> Path:
     assert changed == {"results/toy/psr.csv", "results/toy/table1.csv"}
     assert job_counts(snakemake(study, "-n", *asked).stdout) == {}
     # those of one attack alone are no more part of the study when it is taken out
-    assert set(job_counts(snakemake(study, "-n", "--configfile", TOY, study / "folder.yaml").stdout)) <= {*added} - {
+    assert set(job_counts(snakemake(study, "-n", "--configfile", study / "folder.yaml").stdout)) <= {*added} - {
         "craft",
         "own",
         "look",
@@ -110,7 +114,7 @@ def test_the_attack_moves_away_from_them_and_knows_no_gallery(with_own):
 
 def test_too_few_are_said_in_one_line(study, tmp_path):
     (tmp_path / "many.yaml").write_text("dataset: {own: 30}\nmatrix: {attack: [away_own_photos]}")
-    asked = ["--configfile", TOY, study / "folder.yaml", tmp_path / "many.yaml"]
+    asked = ["--configfile", study / "folder.yaml", tmp_path / "many.yaml"]
     run = snakemake(study, "--cores", 2, *asked, "--", "results/toy/own.csv")
     assert (
         run.returncode

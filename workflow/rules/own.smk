@@ -25,7 +25,7 @@ rule own:
         code=code_of("own.py"),
         loader=config["dataset"]["loader"],
         split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
-        count=OWN,
+        wanted=OWN,
         seed=config["seed"],
         settings=made_with("own"),
     shell:
@@ -35,7 +35,7 @@ rule own:
         "{params.split} "
         "--subjects {input.subjects:q} "
         "--enrolment {input.enrolment:q} "
-        "--count {params.count} "
+        "--count {params.wanted} "
         "--seed {params.seed} "
         f"--faces {KNOWN_FACES} "
         "--output {output.photos:q} "
