@@ -1,4 +1,4 @@
-"""Weights that an npm package brings for TensorFlow.js, read as what they are: a list in JSON, and its numbers in a row.
+"""Weights that an npm package brings for TensorFlow.js, read as what they are: a list in JSON and numbers in a row.
 
 `<model>-weights_manifest.json` is a list of groups, each with `paths`, the files whose bytes follow one another, and
 `weights`: name, shape and dtype of its tensors in their order. A tensor with a `quantization` is stored as uint8 or
