@@ -38,8 +38,7 @@ def convert_npm(folder: Path, output: Path) -> dict[str, str]:
     manifest = _manifest(folder)
     tensors, digests = read_manifest(manifest)
     state = _state(tensors, manifest)
-    facts = {"checkpoint": [{"file": name, "sha256": digest} for name, digest in digests.items()], "arch": ARCH}
-    save_tensors(output, state, **facts, package=_package(manifest.parent))
+    save_tensors(output, state, package=_package(manifest.parent), files=digests, arch=ARCH)
     return digests
 
 
@@ -98,9 +97,13 @@ def _entry(entry: Any, manifest: Path) -> tuple[str, tuple[int, ...], np.dtype, 
         scaled = stored.startswith("uint")
         factors = (float(quantised["scale"]), float(quantised["min"])) if scaled else (1.0, 0.0)
         known = entry["dtype"] == "float32" and STORED[stored] and isinstance(name, str)
-        if not known or not all(type(length) is int and length > 0 for length in shape):
+        if (
+            not known
+            or not all(map(math.isfinite, factors))
+            or not all(type(length) is int and length > 0 for length in shape)
+        ):
             raise ValueError
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         kinds = ", ".join(STORED)
         raise InputError(f"{manifest}: no tensor of {kinds} is {json.dumps(entry)[:120]}; {AGAIN}") from None
     return name, tuple(shape), np.dtype(STORED[stored]), factors
@@ -110,7 +113,7 @@ def _bytes(manifest: Path, paths: list[Any], needed: int, digests: dict[str, str
     """What the files hold, one after the other; they lie beside the manifest, and nothing else is opened."""
     parts = []
     for path in paths:
-        if not isinstance(path, str) or Path(path).name != path:
+        if not isinstance(path, str) or Path(path).name != path or "\0" in path:
             raise InputError(f"{manifest}: {json.dumps(path)[:80]} is no name of a file beside it; {AGAIN}")
         try:
             parts.append((manifest.parent / path).read_bytes())
