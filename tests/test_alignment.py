@@ -138,12 +138,30 @@ def test_templates_of_other_sizes():
     np.testing.assert_allclose(template("arcface96", 112).points, older)
     np.testing.assert_allclose(template("arcface96", 224).points, 2 * np.array(older))
     sizes = {("arcface", 112): (112, 112), ("arcface", 160): (160, 160), ("arcface96", 112): (112, 96)}
+    sizes |= {("dlib", 150): (150, 150), ("dlib", 256): (256, 256)}
     for (name, size), expected in sizes.items():
         assert shape({"align": name, "size": size}) == expected
     with pytest.raises(InputError, match="arcface96 is 96 x 112; 100 pixels of height leave no whole width"):
         template("arcface96", 100)
     with pytest.raises(InputError, match="no template 'arcfcae'; known: arcface, arcface96"):
         template("arcfcae", 112)
+
+
+def test_dlibs_chip():
+    """The square of its mean face is 100 of 150 pixels, and no other size has a rule of its own."""
+    chip = np.array(template("dlib", 150).points)
+    left_eye, right_eye, nose, left_mouth, right_mouth = (chip - 25) / 100
+    np.testing.assert_allclose((left_eye, right_eye), ((0.2265, 0.2157), (0.7537, 0.2157)))
+    np.testing.assert_allclose(nose, (0.4901, 0.5156))
+    np.testing.assert_allclose((left_mouth, right_mouth), ((0.2541, 0.7802), (0.7261, 0.7802)))
+    for points in ((left_eye, right_eye), (left_mouth, right_mouth)):  # a face that looks straight ahead
+        np.testing.assert_allclose(np.mean(points, 0)[0], nose[0], atol=1e-4)
+    for size in (75, 128, 256, 300):
+        np.testing.assert_allclose(template("dlib", size).points, chip * size / 150)
+    moved = found(tuple(map(tuple, chip - 10)))
+    face = cut(Image.fromarray(noise()), moved, {"size": 150, "align": "dlib"})
+    np.testing.assert_array_equal(face[10:, 10:], noise()[:140, :140])
+    assert not face[:10].any() and not face[:, :10].any()
 
 
 def test_the_schema_knows_the_templates():

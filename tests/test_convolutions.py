@@ -145,6 +145,7 @@ NETWORKS = [
     ("inception_resnet_v1", 96, 132, 131, 21),
     ("resnet50", 64, 53, 49, 16),
     ("senet50", 64, 85, 49, 0),
+    ("dlib_resnet", 110, 29, 25, 10),
     ("small_inception_resnet", 48, None, None, None),
     ("small_resnet", 48, None, None, None),
     ("small_seresnet", 48, None, None, None),

@@ -42,6 +42,10 @@ RUN = {
     "uv run snakemake --report report.html": ("tests/test_workflow.py", '"--report"'),
     "uv run cloakbench verify results/demo": ("tests/test_faults.py", '"cloakbench", "verify"'),
     "uv run cloakbench copies photos": ("tests/test_copies.py", '"copies"'),
+    "uv run cloakbench convert-npm package --output weights/dlib_resnet.safetensors": (
+        "tests/test_npm.py",
+        '"convert-npm"',
+    ),
     "uv run cloakbench copies photos --altered 100": ("tests/test_copies.py", '"--altered"'),
 }
 # those that take another machine, a network or an older commit: by whom they are run

@@ -18,7 +18,7 @@ from cloakbench.recognisers.heads import Gallery, Softmax, load_head
 from cloakbench.recognisers.recogniser import Recogniser, folded, load_recogniser, to_tensor
 
 CPU = torch.device("cpu")
-SIZES = {"inception_resnet_v1": 96, "resnet50": 64, "senet50": 64} | dict.fromkeys(
+SIZES = {"inception_resnet_v1": 96, "resnet50": 64, "senet50": 64, "dlib_resnet": 110} | dict.fromkeys(
     ("small_inception_resnet", "small_resnet", "small_seresnet", "timm/resnet10t", "timm/mobilenetv3_small_050"), 64
 )
 CLASSES = [f"person {label}" for label in range(7)]

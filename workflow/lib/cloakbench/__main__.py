@@ -1,4 +1,4 @@
-"""The command `cloakbench`: what can be asked of a finished study, and of photos before one."""
+"""The command `cloakbench`: what can be asked of a finished study, and of photos and weights before one."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def main() -> None:
     copies.add_argument("root", type=Path, help="<root>/<identity>/<photo>")
     copies.add_argument("--altered", type=int, default=0, metavar="N", help="alter N photos: are these copies found?")
     copies.set_defaults(run=run_copies)
+    npm = commands.add_parser("convert-npm", help="make weights for arch: dlib_resnet from @vladmandic/face-api")
+    npm.add_argument("folder", type=Path, help="the unpacked package, or its folder model")
+    npm.add_argument("--output", type=Path, required=True, help="weights/dlib_resnet.safetensors, say")
+    npm.set_defaults(run=run_convert_npm)
     options = parser.parse_args()
     try:
         sys.exit(options.run(options))
@@ -113,6 +117,17 @@ def run_copies(options: Namespace) -> int:
         return 0
     for photo in passed_over(dataset, detector):
         print(f"{photo.file}: {photo.passed_over}", flush=True)
+    return 0
+
+
+def run_convert_npm(options: Namespace) -> int:
+    """Write the weights; print where they come from and what a config may demand of them."""
+    from cloakbench.files.seals import sha256
+    from cloakbench.recognisers.npm import convert_npm  # slow to import, so not for --help
+
+    for name, digest in convert_npm(options.folder, options.output).items():
+        print(f"{name}: sha256 {digest}")
+    print(f"{options.output}: sha256 {sha256(options.output)}")
     return 0
 
 

@@ -30,19 +30,24 @@ class Template(NamedTuple):
     points: tuple[tuple[float, float], ...]
 
 
+# of dlib's mean face, whose eyes, nose and mouth lie in a square of side 1
+DLIB = ((0.2265, 0.2157), (0.7537, 0.2157), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
 ARCFACE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 TEMPLATES = {
     # insightface's face_align.py
     "arcface": Template(112, 112, ARCFACE),
     # the older one of SphereFace and CosFace: the same face, 8 pixels less on either side
     "arcface96": Template(96, 112, tuple((x - 8, y) for x, y in ARCFACE)),
+    # dlib's get_face_chip_details(size=150, padding=0.25): a quarter of the square's side is left free around it. dlib
+    # fits 5 or 68 landmarks of its own there, these are their counterparts among five points
+    "dlib": Template(150, 150, tuple((150 * (x + 0.25) / 1.5, 150 * (y + 0.25) / 1.5) for x, y in DLIB)),
 }
 
 
 def template(name: str, height: int) -> Template:
     """The template for pictures of `height` pixels.
 
-    Points grow with the height. By insightface's rule a square of a multiple of 128 pixels shows more at the sides:
+    Points grow with the height. By insightface's rule `arcface` of a multiple of 128 pixels shows more at the sides:
     the face is as large as height / 128 makes it, and moved to the middle.
     Raises InputError for an unknown name and for a height that leaves no whole width.
     """
@@ -51,7 +56,7 @@ def template(name: str, height: int) -> Template:
     width, full, points = TEMPLATES[name]
     if height * width % full:
         raise InputError(f"align: {name} is {width} x {full}; {height} pixels of height leave no whole width")
-    rule = 128 if width == full and height % 128 == 0 and height % full else full
+    rule = 128 if name == "arcface" and height % 128 == 0 and height % full else full
     scale, aside = height / rule, (rule - full) / 2
     return Template(height * width // full, height, tuple(((x + aside) * scale, y * scale) for x, y in points))
 

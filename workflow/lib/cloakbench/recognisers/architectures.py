@@ -25,19 +25,21 @@ class Architecture:
     head: module name of the final linear layer
     stem: first convolution, where files for BGR input are accepted: its input axis is what is turned round
     layers: module names in other people's files -> module names of `build`
+    embeds: whether the final linear layer gives the embedding; else it gives class logits, and a gallery goes without
     """
 
     build: Callable[[int | None], nn.Module]
     head: str
     stem: str | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
+    embeds: bool = False
 
 
 def build(arch: str, outputs: int | None) -> nn.Module:
     """The network in eval mode, float32, with random weights: (B, 3, H, W) normalised RGB -> (B, outputs).
 
     outputs: width of the final linear layer, which gives class logits or, in a network that ends in its
-    embedding (EdgeFace), the embedding. None leaves the layer out: the features before it (FaceNet: 512, of
+    embedding (EdgeFace, dlib's), the embedding. None leaves the layer out: the features before it (FaceNet: 512, of
     length 1; ResNet-50 and SENet-50: 2048) are the embedding.
     Raises InputError for an architecture that does not exist.
     """
@@ -133,6 +135,14 @@ def _senet50(outputs: int | None) -> nn.Module:
     return _timm("legacy_seresnet50", outputs)  # Caffe's strides and pooling are its own
 
 
+def _dlib_resnet(outputs: int | None) -> nn.Module:
+    from cloakbench.recognisers.networks import DlibResNet
+
+    if outputs is None:
+        raise InputError("dlib_resnet ends in its embedding, the layer fc; accepted: weights with it")
+    return DlibResNet(outputs)
+
+
 BLOCKS = (3, 4, 6, 3)  # of the four stages of both 50-layer networks
 
 
@@ -174,4 +184,5 @@ ARCHITECTURES: dict[str, Architecture] = {
         stem="layer0.conv1",
         layers=_dag_layers(stem="layer0.", head="last_linear", squeeze=SQUEEZE) | _senet_pickle_layers(),
     ),
+    "dlib_resnet": Architecture(_dlib_resnet, head="fc", embeds=True),
 }

@@ -43,7 +43,7 @@ def convert(
             _try(checkpoint, model, state, outputs, shape)
     if model["head"] == "softmax":
         check_classes(checkpoint, arch, outputs, classes)
-    elif arch in ARCHITECTURES:
+    elif arch in ARCHITECTURES and not find(arch).embeds:
         state = {name: value for name, value in state.items() if not name.startswith(f"{find(arch).head}.")}
     save_tensors(output, state, **facts)
 
