@@ -1,4 +1,4 @@
-"""What BIM and ILLC cost, in which numbers they compute, and what other people's implementations make of them."""
+"""What attacks cost, and in which numbers they compute."""
 
 from __future__ import annotations
 
@@ -115,42 +115,3 @@ def test_a_gradient_is_timed_without_what_only_adds_to_it(recogniser, faces, mon
         ticks = iter(clock)
         monkeypatch.setattr(cost.time, "perf_counter", lambda ticks=ticks: next(ticks))
         assert cost.seconds_a_gradient(recogniser, faces, CPU) == seconds / len(faces)
-
-
-@pytest.mark.parametrize("eps", [4, 16])
-def test_bim_agrees_with_foolbox(recogniser, faces, labels, tmp_path, eps):
-    """The same walk in [0, 1]; its floats round otherwise than grey levels, so nearly all pixels must agree."""
-    foolbox = pytest.importorskip("foolbox")
-    scaled = foolbox.PyTorchModel(_In01(recogniser).eval(), bounds=(0, 1), device="cpu")
-    bim = foolbox.attacks.LinfBasicIterativeAttack(abs_stepsize=1 / 255, steps=iterations(eps), random_start=False)
-    x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
-    theirs = bim.run(scaled, x, torch.tensor(labels), epsilon=eps / 255)
-    _nearly_all_equal(tmp_path, recogniser, faces, labels, BIM, eps, theirs)
-
-
-@pytest.mark.parametrize("eps", [4, 16])
-def test_illc_agrees_with_torchattacks(recogniser, faces, labels, tmp_path, eps):
-    """torchattacks calls it targeted BIM; the target is the least likely class of the clean face."""
-    torchattacks = pytest.importorskip("torchattacks")
-    model = _In01(recogniser).eval()
-    illc = torchattacks.BIM(model, eps=eps / 255, alpha=1 / 255, steps=iterations(eps))
-    illc.set_mode_targeted_by_label(quiet=True)
-    x = torch.tensor(faces.transpose(0, 3, 1, 2) / 255, dtype=torch.float32)
-    theirs = illc(x, model(x).argmin(dim=1))
-    _nearly_all_equal(tmp_path, recogniser, faces, labels, ATTACKS["illc"], eps, theirs)
-
-
-class _In01(torch.nn.Module):
-    def __init__(self, recogniser):
-        super().__init__()
-        self.recogniser = recogniser
-
-    def forward(self, x):
-        return self.recogniser(255 * x)
-
-
-def _nearly_all_equal(tmp_path, recogniser, faces, labels, entry, eps, theirs):
-    ours = crafted(tmp_path, entry, [craft.Member(recogniser, labels, whole)], faces, eps, batch=len(faces))
-    theirs = (255 * theirs).round().byte().numpy().transpose(0, 2, 3, 1)
-    assert (ours == theirs).mean() > 0.995
-    assert np.abs(ours.astype(int) - faces.astype(int)).max() == eps
