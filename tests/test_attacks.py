@@ -104,6 +104,13 @@ def test_the_estimate_says_that_bf16_is_slower(recogniser, faces, monkeypatch, s
     assert "fp32" not in cost.of_crafting(crafting, recogniser, faces, CPU, recogniser)
 
 
+def test_what_lies_on_disk_is_told():
+    """Six cells and a path of six states: pictures, and with momentum four times as much of floats beside each."""
+    for name, expected in (("illc", 12), ("mi", 6 + 6 * 5), ("mi_paper", 6)):
+        crafting = cost.Crafting([{"goal": "untargeted", **CATALOGUE[name]}], BUDGETS, links(BUDGETS), 10, 1)
+        assert crafting.bytes(100) == 10 * 100 * expected
+
+
 def test_what_a_target_will_be_shown_is_told(recogniser, faces):
     told = cost.of_looking(recogniser, 39, 1000, 2, faces[:1], CPU)
     assert told == f"39,000 pictures in 78 jobs, {39_000 * (4 * 10 + 8) / 1e6:.1f} MB of outputs"

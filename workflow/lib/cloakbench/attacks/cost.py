@@ -54,8 +54,16 @@ class Crafting(NamedTuple):
 
     def files(self) -> int:
         """Each cell, and each state of a path."""
-        shared = sum(map(shares_path, self.entries))
-        return len(self.entries) * len(self.budgets) + shared * len(self.links)
+        return len(self.entries) * len(self.budgets) + len(self._sharing()) * len(self.links)
+
+    def bytes(self, face: int) -> int:
+        """On disk, of faces of as many bytes each: beside a picture the state of a path holds what momentum has
+        gathered, in float32."""
+        states = sum(5 if "momentum" in entry else 1 for entry in self._sharing()) * len(self.links)
+        return self.faces * face * (len(self.entries) * len(self.budgets) + states)
+
+    def _sharing(self) -> list[dict]:
+        return [entry for entry in self.entries if shares_path(entry)]
 
 
 def of_crafting(
@@ -66,7 +74,7 @@ def of_crafting(
     fp32: the same recogniser in fp32. Where `recogniser` computes in less and takes longer, the line ends with that.
     """
     total, files, own = crafting.gradients(), crafting.files(), seconds_a_gradient(recogniser, faces, device)
-    duration, disk = timedelta(seconds=math.ceil(total * own)), files * crafting.faces * faces[0].nbytes
+    duration, disk = timedelta(seconds=math.ceil(total * own)), crafting.bytes(faces[0].nbytes)
     cost = (
         f"{total:,} gradients in {files * crafting.parts:,} jobs, about {duration} one after another on {device.type}"
     )
