@@ -138,6 +138,8 @@ def test_the_command_prints_it(monkeypatch, capsys, tmp_path):
         command.main()
     printed = capsys.readouterr().out
     assert ended.value.code == 0 and "| a " in printed and "only di" in printed
+    p = compare(cells(HIDDEN), "di", 1).set_index("attack").loc["mi", "p"]
+    assert f"{p:.2g}" in next(line for line in printed.splitlines() if "| mi " in line)
     assert printed.splitlines()[-1].endswith(
         "study x, N = 8, seed 0; commit abc, config " + printed.split("config ")[-1].strip()
     )

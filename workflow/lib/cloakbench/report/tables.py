@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -95,7 +96,8 @@ def comparison(paired: pd.DataFrame, reference: str) -> str:
             "adjusted": paired["p_adjusted"].map("{:.2g}".format),
         }
     )
-    return _markdown(shown if shown["storage"].nunique() > 1 else shown.drop(columns="storage"))
+    several = shown["storage"].nunique() > 1
+    return _markdown(shown if several else shown.drop(columns="storage"), disable_numparse=True)  # 3e-07 is no 0.0
 
 
 def _difference(row: tuple) -> str:
@@ -121,10 +123,10 @@ def to_markdown(table: pd.DataFrame, clean: pd.DataFrame, about: Mapping) -> str
     return f"{heading(about)}{_markdown(flat)}\n\n{CLEAN}\n\n{_markdown(clean)}\n"
 
 
-def _markdown(flat: pd.DataFrame) -> str:
+def _markdown(flat: pd.DataFrame, **options: Any) -> str:
     flat = flat.map(_markdown_safe).rename(columns=_markdown_safe)
     shown = flat.astype(object).where(flat.notna(), None)  # tabulate writes nan for a number that is none
-    return shown.to_markdown(index=False, floatfmt=".1f", numalign="right", missingval=EMPTY)
+    return shown.to_markdown(index=False, floatfmt=".1f", numalign="right", missingval=EMPTY, **options)
 
 
 def heading(about: Mapping) -> str:
