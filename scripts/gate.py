@@ -15,11 +15,13 @@ def main(options):
     from cloakbench.measures.gate import check, doubt, measured
     from cloakbench.photos.sample import attacked, read_photos
     from cloakbench.recognisers.recogniser import load_recogniser
+    from cloakbench.statistics.paired import can_be_told
     from cloakbench.study.grid import links
 
     device = devices.use(options.device, options.threads)
     recogniser = load_recogniser(options.model, options.weights, options.gallery, device)
-    labels = recogniser.labels(attacked(read_photos(options.subjects))["identity"])
+    people = attacked(read_photos(options.subjects))
+    labels = recogniser.labels(people["identity"])
     parts = [open_faces(path) for path in options.faces]
     enrolled = options.enrolled and (open_faces(options.enrolled), read_photos(options.enrolment)["identity"])
     found = measured(recogniser, parts, labels, enrolled, options.batch, device)
@@ -33,6 +35,7 @@ def main(options):
         some, way = parts[0][: options.batch], links(options.eps)
         crafting = cost.Crafting(options.attacks, options.eps, way, len(labels), options.parts)
         print(f"crafting on {options.name}: {cost.of_crafting(crafting, source, some, device, recogniser)}")
+        print(can_be_told(people["subject"].nunique(), len({json.dumps(entry) for entry in options.attacks})))
     if options.cells_shown:
         told = cost.of_looking(recogniser, options.cells_shown, len(labels), options.parts, parts[0][:1], device)
         print(f"shown to {options.name}: {told}")

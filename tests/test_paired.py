@@ -14,7 +14,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from cloakbench import __main__ as command
 from cloakbench.errors import InputError
-from cloakbench.statistics.paired import Pairs, compare, holm, least_significant, newcombe, sign_flips
+from cloakbench.statistics.paired import Pairs, can_be_told, compare, holm, least_significant, newcombe, sign_flips
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,11 @@ def test_the_least_difference_that_can_be_significant():
     for subjects, tests in ((62, 1), (62, 10), (100, 5)):
         discordant = round(least_significant(subjects, tests) * subjects / 100)
         assert sign_flips([1] * discordant) <= 0.05 / tests < sign_flips([1] * (discordant - 1))
+
+
+def test_it_is_said_beforehand():
+    assert "11.3 percentage points" in can_be_told(62, 6) and "8.1" in can_be_told(62, 1)
+    assert can_be_told(3, 2) == "3 subjects are too few to tell any difference between two attacks from chance"
 
 
 def cells(hidden: dict[str, list], subjects=None, eps=8) -> pd.DataFrame:

@@ -45,6 +45,11 @@ def test_a_finished_study_reruns_nothing(toy):
     assert would_run(toy) == {}
 
 
+def test_what_the_study_can_show_is_said_before_it_crafts(toy):
+    log = (toy / "logs/toy/gate/facenet.log").read_text()
+    assert "crafting on facenet: " in log and "3 subjects are too few to tell any difference" in log
+
+
 def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
     assert would_run(toy, root=checkout) == {}
 
@@ -54,6 +59,7 @@ CRAFT = {"path": 8, "craft": 8, "examples": 1}
 EIGHT_CELLS = {"store": 8, "redetect": 8, "look": 16, "classify": 16}
 FOUR_CELLS = {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
 ONE_ATTACK = FOUR_CELLS | {"examples": 1}
+NO_PATH = {job: count for job, count in ONE_ATTACK.items() if job != "path"}
 SENET = {"train": 1, "gate": 1, "look_at_photos": 1, "baseline": 1, "look": 10, "classify": 10} | TABLES
 # what is written in place of what, in which file: the jobs of a finished study that it repeats
 EDITS = {
@@ -144,6 +150,8 @@ CHANGES = {
     "top_k: [1, 2]": TABLES,
     "detection: {missed: drop}": {"look": 20, "classify": 20, "examples": 1} | TABLES,
     "attacks: {illc: {step_size: 2}}": ONE_ATTACK | TABLES,
+    "matrix: {attack: [bim, illc, mi]}": ONE_ATTACK | TABLES,  # of the catalogue, by name
+    "matrix: {attack: [bim, illc, pgd_paper]}": NO_PATH | TABLES,  # its budgets share none
     "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
     # a further budget, between two others or not, is on nobody's way: 16 is reached by 4 and 8, which are no cells
     "matrix: {eps: [2, 3, 5]}": CRAFT

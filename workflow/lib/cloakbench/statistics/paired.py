@@ -159,3 +159,15 @@ def least_significant(subjects: int, tests: int, alpha: float = ALPHA) -> float:
     """
     discordant = next(count for count in range(1, 64) if 0.5**count <= alpha / tests)
     return 100 * discordant / subjects
+
+
+def can_be_told(subjects: int, attacks: int) -> str:
+    """What a study of so many subjects can show, said before it begins.
+
+    >>> can_be_told(62, 6)
+    'of 62 subjects, two attacks differ by 11.3 percentage points or more where that is told from chance'
+    """
+    least = least_significant(subjects, max(1, attacks - 1))
+    if least > 100:
+        return f"{subjects} subjects are too few to tell any difference between two attacks from chance"
+    return f"of {subjects} subjects, two attacks differ by {least:.1f} percentage points or more where that is told from chance"
