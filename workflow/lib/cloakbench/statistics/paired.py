@@ -170,4 +170,5 @@ def can_be_told(subjects: int, attacks: int) -> str:
     least = least_significant(subjects, max(1, attacks - 1))
     if least > 100:
         return f"{subjects} subjects are too few to tell any difference between two attacks from chance"
-    return f"of {subjects} subjects, two attacks differ by {least:.1f} percentage points or more where that is told from chance"
+    said = f"two attacks differ by {least:.1f} percentage points or more where that is told from chance"
+    return f"of {subjects} subjects, {said}"
