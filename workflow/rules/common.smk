@@ -109,7 +109,7 @@ def code_of(start):
 
 
 @cache
-def code_version(start, **choices):
+def code_version(start, /, **choices):
     return CODE.version(start, {REGISTRIES[name]: chosen for name, chosen in choices.items()})
 
 
