@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from cloakbench.attacks.families import shares_path
+from cloakbench.attacks.goals import GOALS
 from cloakbench.files.inspection import sealed
 from cloakbench.files.seals import read_seal
 from cloakbench.report.verify import differences
@@ -172,6 +175,19 @@ CHANGES = {
     "matrix: {eps: [2]}": TABLES | {"examples": 1},
     "models: {senet50: {std: 2}}": SENET,
 }
+
+
+def test_every_attack_of_the_catalogue_is_planned(toy, tmp_path):
+    """Beside those that are finished, each asks for its own cells, and for a path where its budgets share one."""
+    catalogue = yaml.safe_load((ROOT / "workflow/attacks.yaml").read_text())
+    entries = {name: {"goal": "untargeted", **entry} for name, entry in catalogue.items() if "norm" not in entry}
+    names = [name for name, entry in entries.items() if not GOALS[entry["goal"]].embedding]
+    new = {*names} - {"bim", "illc"}
+    (tmp_path / "all.yaml").write_text(f"matrix: {{attack: [{', '.join(names)}]}}")
+    counts = would_run(toy, tmp_path / "all.yaml")
+    assert counts["craft"] == 4 * len(new) and len(new) > 15
+    assert counts["path"] == 4 * sum(shares_path(entries[name]) for name in new)
+    assert not {"train", "gate", "convert"} & {*counts}
 
 
 LOOKER = """# From outputs to a score a face: a judgement that somebody has added.
