@@ -85,3 +85,14 @@ def test_the_comparison_is_made_where_the_papers_grid_is_covered():
         {"matrix": matrix | {"attack": ["bim"]}},
     ):
         assert not covers_paper(config | less) and left_over(config | less)("comparison.md", of("compare"))
+
+
+def test_own_photographs_are_left_over_where_nobody_asks_for_them():
+    files = {
+        "own.csv": of("own"),
+        "own/tight.npy": of("crop", crop="tight"),
+        "own/b.safetensors": of("enrol", model="b"),
+    }
+    assert all(left_over(CONFIG)(name, settings) for name, settings in files.items())
+    asked = CONFIG | {"dataset": CONFIG["dataset"] | {"own": 2}}
+    assert not any(left_over(asked)(name, settings) for name, settings in files.items())

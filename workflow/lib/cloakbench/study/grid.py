@@ -161,16 +161,18 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         if any(value not in wanted.get(key, ()) for key, value in of.items()):
             return True
         whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
-        return whole or {
-            "render": config["dataset"]["loader"] != "synthetic",
-            "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
-            "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
-            "train": stage == "train" and models[of["model"]]["weights"] != "trained",
-            "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
-            "compare": not compared,
-            "own": "own" not in config["dataset"],
-            "crop_own": "own" not in config["dataset"],
-            "enrol_own": "own" not in config["dataset"],
-        }.get(stage, False)
+        not_asked_for = name.split("/")[0] in ("own", "own.csv") and "own" not in config["dataset"]
+        return (
+            whole
+            or not_asked_for
+            or {
+                "render": config["dataset"]["loader"] != "synthetic",
+                "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
+                "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
+                "train": stage == "train" and models[of["model"]]["weights"] != "trained",
+                "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
+                "compare": not compared,
+            }.get(stage, False)
+        )
 
     return left
