@@ -18,13 +18,19 @@ from cloakbench.attacks.walk import iterations
 Peer = Callable[[nn.Module, torch.Tensor, torch.Tensor, int], torch.Tensor]
 
 
+def stepping(name: str, eps: int, size: str) -> dict[str, float]:
+    """How large and how many our steps are: BIM's, and PGD's from a random start. size: the library's word for it."""
+    random = name in ("PGD", "LinfProjectedGradientDescentAttack")
+    return {size: eps / 8 / 255, "steps": 20} if random else {size: 1 / 255, "steps": iterations(eps)}
+
+
 def of_torchattacks(name: str, **settings: Any) -> Peer:
     """name: the class. Steps are ours where it takes any."""
 
     def run(model: nn.Module, faces: torch.Tensor, labels: torch.Tensor, eps: int) -> torch.Tensor:
         import torchattacks
 
-        steps = {} if name == "FGSM" else {"alpha": 1 / 255, "steps": iterations(eps)}
+        steps = {} if name == "FGSM" else stepping(name, eps, "alpha")
         return getattr(torchattacks, name)(model, eps=eps / 255, **steps, **settings)(faces, labels)
 
     return run
@@ -34,7 +40,7 @@ def of_torchattack(name: str, **settings: Any) -> Peer:
     def run(model: nn.Module, faces: torch.Tensor, labels: torch.Tensor, eps: int) -> torch.Tensor:
         import torchattack
 
-        steps = {} if name == "FGSM" else {"alpha": 1 / 255, "steps": iterations(eps)}
+        steps = {} if name == "FGSM" else stepping(name, eps, "alpha")
         kind = partial(getattr(torchattack, name), model, normalize=lambda x: x, device=faces.device)
         return kind(eps=eps / 255, **steps, **settings)(faces, labels)
 
@@ -46,7 +52,7 @@ def of_foolbox(name: str, **settings: Any) -> Peer:
         import foolbox
 
         wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-        steps = {} if name == "LinfFastGradientAttack" else {"abs_stepsize": 1 / 255, "steps": iterations(eps)}
+        steps = {} if name == "LinfFastGradientAttack" else stepping(name, eps, "abs_stepsize")
         return getattr(foolbox.attacks, name)(**steps, **settings).run(wrapped, faces, labels, epsilon=eps / 255)
 
     return run

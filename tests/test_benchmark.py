@@ -96,7 +96,7 @@ def test_peers_compute_the_gradients_of_the_attack(compared):
     table = attacks.compare(compared).set_index("attack")
     assert table.loc["bim", ["gradients", "theirs"]].tolist() == [5 + 10 - 4, 5 + 10]
     assert table.loc["si_ni", ["gradients", "theirs"]].tolist() == [55, 75]
-    assert table["shares"].sum() == len(table) - 2 and table.loc["pgd1", "gradients"] == 15
+    assert table["shares"].sum() == len(table) - 2 and table.loc["pgd1", "gradients"] == 40
     wrong = compared.assign(gradients=compared["gradients"].where(compared["crafter"] == attacks.OURS, 3))
     with pytest.raises(ValueError, match=r"3\.?0? gradients where bim has 5"):
         attacks.compare(wrong)

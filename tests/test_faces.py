@@ -238,7 +238,7 @@ def test_what_decides_the_numbers_decides_the_store(key, monkeypatch):
     keys = [key()]
     assert key() == keys[0]
     changes = {
-        "instructions": (devices, "name", lambda device: "cpu, x86_64, AVX2"),
+        "instructions": (devices, "name", lambda device: "cpu, x86_64, another"),
         "torch": (torch, "__version__", "2.15.0+other"),
         "a library": (faces, "version", lambda name: "0" if name == "pillow" else "1"),
         "threads": (torch, "get_num_threads", lambda: 5),

@@ -92,7 +92,7 @@ def test_the_whole_grid_ends_in_table_1(tmp_path, study):
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "results/paper"
     table = pd.read_csv(results / "table1.csv")
-    assert len(table) == 3 * (1 + 2 * 6) and len(table.columns) == 3 + 3 * 5
+    assert len(table) == 3 * (1 + 2 * 6) and len(table.columns) == 3 + 2 + 3 * 5
     page, markdown = (results / "comparison.md").read_text(), (results / "table1.md").read_text()
     assert "Statements of the paper" in page and len(pd.read_csv(results / "comparison.csv")) == 540
     for text in (page, markdown):

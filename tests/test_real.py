@@ -20,7 +20,7 @@ from conftest import REAL, ROOT, needs_real, snakemake
 
 pytestmark = [pytest.mark.slow, needs_real]
 LADDER = ("pgd", "bim", "fgsm")  # from the strongest on
-FACES = 4
+FACES = 3
 
 
 @pytest.fixture(scope="module")
