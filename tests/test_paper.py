@@ -99,6 +99,7 @@ def test_the_whole_grid_ends_in_table_1(tmp_path, study):
         assert "oxford.tar.gz" in text and "facenet.pt" in text and "N = 2" in text and "seed 0" in text
     assert set(pd.read_csv(results / "subjects.csv")["identity"]) <= set(IDENTITIES)
     assert "clean top-1 of senet50 on 2 faces" in done.stdout + done.stderr
+    assert "2 subjects are too few to tell any difference" in done.stdout + done.stderr
 
 
 def test_a_recogniser_that_does_not_know_the_faces_stops_the_study(tmp_path, study):

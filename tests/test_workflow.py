@@ -48,11 +48,6 @@ def test_a_finished_study_reruns_nothing(toy):
     assert would_run(toy) == {}
 
 
-def test_what_the_study_can_show_is_said_before_it_crafts(toy):
-    log = (toy / "logs/toy/gate/facenet.log").read_text()
-    assert "crafting on facenet: " in log and "3 subjects are too few to tell any difference" in log
-
-
 def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
     assert would_run(toy, root=checkout) == {}
 
