@@ -21,6 +21,7 @@ from cloakbench.photos import images
 from cloakbench.photos.detectors import Detector
 from cloakbench.publishing import store
 from cloakbench.recognisers.architectures import build
+from cloakbench.report import verify
 from cloakbench.report.provenance import LIBRARIES, provenance
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.report.verify import differences, facts_of
@@ -123,3 +124,14 @@ def test_a_table_of_an_early_version_is_called_so(tmp_path, noted):
     write_text(tmp_path / "psr.csv", "source,attack,eps,storage,target,top_k,n,psr\n")
     with pytest.raises(InputError, match=r"psr\.csv: has no psr_photo and subjects: an earlier version"):
         read_psr(tmp_path / "psr.csv")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["gone", "no text"])
+def test_rates_that_cannot_be_read_are_a_line_of_verify(tmp_path, content):
+    """And no traceback before anything else is checked."""
+    path = tmp_path / "psr.csv"
+    if content:
+        path.write_bytes(content)
+    ((name, derive),) = verify._derivations(tmp_path, {"config": {}, "files": {}})
+    (line,) = verify._derived(path, derive)
+    assert name == "psr.csv" and line.startswith(f"{path}: cannot be derived anew (")

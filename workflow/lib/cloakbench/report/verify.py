@@ -71,9 +71,13 @@ def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
 def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[], str]]]:
     """Each table's name and what it has to be, derived as the study's scripts do."""
     config = facts["config"]
-    # an earlier version's has no such columns
-    told = config["attacks"] if "knows" in (study / "psr.csv").read_text().partition("\n")[0].split(",") else None
-    yield "psr.csv", lambda: psr(study, config["matrix"], config["top_k"], config["detection"]["missed"], told)
+
+    def rates() -> str:
+        columns = (study / "psr.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+        told = config["attacks"] if "knows" in columns else None  # an earlier version's has no such columns
+        return psr(study, config["matrix"], config["top_k"], config["detection"]["missed"], told)
+
+    yield "psr.csv", rates
     for name, derive in FROM_PSR.items():
         if name in facts["files"]:
             yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])
