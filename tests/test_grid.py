@@ -94,5 +94,7 @@ def test_own_photographs_are_left_over_where_nobody_asks_for_them():
         "own/b.safetensors": of("enrol", model="b"),
     }
     assert all(left_over(CONFIG)(name, settings) for name, settings in files.items())
+    stages = (of("own"), of("crop_own", crop="tight"), of("enrol_own", model="b"))  # whose code provenance would tell
+    assert all(left_over(CONFIG)("", settings) for settings in stages)
     asked = CONFIG | {"dataset": CONFIG["dataset"] | {"own": 2}}
     assert not any(left_over(asked)(name, settings) for name, settings in files.items())

@@ -161,10 +161,11 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         if any(value not in wanted.get(key, ()) for key, value in of.items()):
             return True
         whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
-        not_asked_for = name.split("/")[0] in ("own", "own.csv") and "own" not in config["dataset"]
+        # their seals name the rule that theirs is a twin of
+        own = stage in ("own", "crop_own", "enrol_own") or name.split("/")[0] == "own"
         return (
             whole
-            or not_asked_for
+            or (own and "own" not in config["dataset"])
             or {
                 "render": config["dataset"]["loader"] != "synthetic",
                 "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
