@@ -19,13 +19,12 @@ import yaml
 from torch import nn
 
 from benchmarks.crafters import CPU, Setting, alone, prepare, shared_path, user_network
-from benchmarks.crafting import stopwatch
+from benchmarks.crafting import gradients_of_ours, stopwatch
 from benchmarks.peers import PEERS, installed
 from cloakbench.attacks.families import attack, shares_path
 from cloakbench.files.writing import write_text
 from cloakbench.jobs import command as command_line
 from cloakbench.jobs import devices
-from cloakbench.study.grid import link
 
 OURS = "cloakbench"
 CATALOGUE = Path(__file__).parents[1] / "workflow/attacks.yaml"
@@ -71,15 +70,9 @@ def turns(name: str, entry: Mapping, budgets: Sequence[int], repetition: int, se
             if crafter in counted:
                 counted[crafter].faces = 0
             faces, _, cpu = stopwatch(crafters[crafter], eps)
-            computed = counted[crafter].faces / len(faces) if crafter in counted else of_ours(entry, eps)
+            computed = counted[crafter].faces / len(faces) if crafter in counted else gradients_of_ours(entry, eps)
             print(f"{name}, eps {eps}: {crafter}: {computed:g} gradients a face, {cpu:.1f} s of CPU", file=sys.stderr)
             yield name, crafter, repetition, eps, computed, cpu, len(faces)
-
-
-def of_ours(entry: Mapping, eps: int) -> int:
-    """Gradients a face in the turn of budget eps, which begins where the path has been walked to."""
-    crafter = attack(**entry)
-    return crafter.gradients(eps) - (crafter.shared(link(eps)) if shares_path(entry) else 0)
 
 
 def compare(rows: pd.DataFrame) -> pd.DataFrame:

@@ -103,10 +103,13 @@ def gradients_of(name: str, eps: int) -> int:
     """Gradient evaluations a face that a crafter makes in the turn of budget eps."""
     if name == "bare loop":
         return FLOOR_GRADIENTS
-    bim = families.attack(**BIM)
-    if name.startswith("cloakbench"):
-        return bim.gradients(eps) - bim.shared(link(eps))
-    return bim.gradients(eps)
+    return gradients_of_ours(BIM, eps) if name.startswith("cloakbench") else families.attack(**BIM).gradients(eps)
+
+
+def gradients_of_ours(entry: Mapping, eps: int) -> int:
+    """Gradient evaluations a face in the turn of budget eps, which begins where the path has been walked to."""
+    attack = families.attack(**entry)
+    return attack.gradients(eps) - (attack.shared(link(eps)) if families.shares_path(entry) else 0)
 
 
 def main(options: Namespace) -> None:

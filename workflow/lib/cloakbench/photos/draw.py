@@ -136,14 +136,19 @@ class _Search:
 
     def _examine(self, identity: str, files: list[Path], count: int) -> Iterator[Photo]:
         """Photos of the identity in shuffled order until `count` usable ones have come."""
-        order = np.random.default_rng([self.wanted.seed, zlib.crc32(identity.encode())]).permutation(len(files))
-        for index in order:
+        for file in shuffled(files, identity, self.wanted.seed):
             if count == 0:
                 return
-            photo = examine(self.dataset.root, identity, files[index], self.faces, self.taken)
+            photo = examine(self.dataset.root, identity, file, self.faces, self.taken)
             if not photo.passed_over:
                 count -= 1
             yield photo
+
+
+def shuffled(files: list[Path], identity: str, seed: int) -> list[Path]:
+    """An identity's photos in the order in which they are taken."""
+    order = np.random.default_rng([seed, zlib.crc32(identity.encode())]).permutation(len(files))
+    return [files[index] for index in order]
 
 
 def examine(root: Path, identity: str, path: Path, faces: Faces, taken: Copies) -> Photo:

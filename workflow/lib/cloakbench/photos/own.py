@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from cloakbench.errors import InputError
 from cloakbench.photos.copies import Copies
 from cloakbench.photos.datasets import Dataset
-from cloakbench.photos.draw import examine
+from cloakbench.photos.draw import examine, shuffled
 from cloakbench.photos.faces import Faces
 from cloakbench.photos.sample import Photo, attacked, enrolment_frame
 
@@ -43,13 +41,12 @@ def own_photos(
 def _usable(
     dataset: Dataset, identity: str, drawn: set[str], count: int, seed: int, faces: Faces, taken: Copies
 ) -> Iterator[Photo]:
-    files = dataset.photos(identity)
-    for index in np.random.default_rng([seed, zlib.crc32(identity.encode())]).permutation(len(files)):
+    for file in shuffled(dataset.photos(identity), identity, seed):
         if not count:
             return
-        if files[index].relative_to(dataset.root).as_posix() in drawn:
+        if file.relative_to(dataset.root).as_posix() in drawn:
             continue
-        photo = examine(dataset.root, identity, files[index], faces, taken)
+        photo = examine(dataset.root, identity, file, faces, taken)
         if not photo.passed_over:
             count -= 1
             yield photo

@@ -24,20 +24,29 @@ class Wanted:
     seed: int = 0
 
 
-def draw_options(arguments: ArgumentParser) -> None:
-    """Add the options that say what is drawn, and where what was found is kept."""
+def dataset_options(arguments: ArgumentParser) -> None:
+    """Add the options that say where photos are, in what order they are taken, and where what was found is kept."""
     arguments.add_argument("--root", type=Path, required=True)
     arguments.add_argument("--loader", choices=sorted(LOADERS), required=True)
     arguments.add_argument("--split", choices=sorted(SPLITS), help="of VGGFace2")
-    arguments.add_argument("--subjects", type=int, required=True, help="N")
-    arguments.add_argument("--photos", type=int, required=True, help="attacked photos a subject")
-    arguments.add_argument("--enrol", type=int, required=True, help="enrolled photos an identity")
-    arguments.add_argument("--enrol-min", type=int, required=True, help="with as many one still stands in the gallery")
     arguments.add_argument("--seed", type=int, required=True)
     arguments.add_argument("--faces", type=Path, required=True, help="folder that keeps what was found in photos")
 
 
+def dataset_of(options: Namespace) -> Dataset:
+    """The data set of a command line with `dataset_options`."""
+    return LOADERS[options.loader](options.root, **({"split": options.split} if options.split else {}))
+
+
+def draw_options(arguments: ArgumentParser) -> None:
+    """Add the options that say what is drawn, and of what."""
+    dataset_options(arguments)
+    arguments.add_argument("--subjects", type=int, required=True, help="N")
+    arguments.add_argument("--photos", type=int, required=True, help="attacked photos a subject")
+    arguments.add_argument("--enrol", type=int, required=True, help="enrolled photos an identity")
+    arguments.add_argument("--enrol-min", type=int, required=True, help="with as many one still stands in the gallery")
+
+
 def wanted(options: Namespace) -> tuple[Dataset, Wanted]:
     """The data set and what is wanted of it, of a command line with `draw_options`."""
-    dataset = LOADERS[options.loader](options.root, **({"split": options.split} if options.split else {}))
-    return dataset, Wanted(options.subjects, options.photos, options.enrol, options.enrol_min, options.seed)
+    return dataset_of(options), Wanted(options.subjects, options.photos, options.enrol, options.enrol_min, options.seed)
