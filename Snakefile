@@ -34,6 +34,7 @@ include: "workflow/rules/store.smk"
 include: "workflow/rules/redetect.smk"
 include: "workflow/rules/look.smk"
 include: "workflow/rules/classify.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
@@ -48,6 +49,7 @@ rule all:
         STORED,
         rules.aggregate.input,
         rules.aggregate.output,
+        rules.quality.output if MEASURED else [],
         rules.table.output,
         rules.provenance.output,
         rules.compare.output if COMPARED else [],

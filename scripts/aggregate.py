@@ -1,4 +1,4 @@
-"""Turn the ranks of all cells into Protection Success Rates."""
+"""Turn the ranks of all cells into Protection Success Rates, and compare them on the same faces."""
 
 import json
 from pathlib import Path
@@ -8,19 +8,16 @@ from cloakbench.jobs import command
 
 def main(options):
     from cloakbench.files.writing import write_text
-    from cloakbench.report.results import psr
+    from cloakbench.report.results import FROM_RANKS, judged
 
-    write_text(options.output, psr(options.study, options.matrix, options.top_k, options.missed, options.attacks))
+    of = judged(options.study, options.config)
+    for path in options.outputs:
+        write_text(path, FROM_RANKS[path.name](of).to_csv(index=False))
 
 
 if __name__ == "__main__":
     arguments = command.parser(__doc__)
     arguments.add_argument("--study", type=Path, required=True, help="the study's results folder")
-    arguments.add_argument(
-        "--matrix", type=json.loads, required=True, help="JSON: source, attack, eps, storage, target"
-    )
-    arguments.add_argument("--top-k", type=int, nargs="+", required=True)
-    arguments.add_argument("--missed", choices=["protected", "drop", "whole_crop"], required=True)
-    arguments.add_argument("--attacks", type=json.loads, required=True, help="JSON: the study's, by name")
-    arguments.add_argument("--output", type=Path, required=True)
+    arguments.add_argument("--config", type=json.loads, required=True, help="JSON: the parts that tables depend on")
+    arguments.add_argument("--outputs", type=Path, nargs="+", required=True, help="tables, by their names")
     command.run(main, arguments)

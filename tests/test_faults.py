@@ -33,6 +33,8 @@ STAGES = [
         "look",
         "look_at_photos",
         "classify",
+        "measure",
+        "quality",
         "aggregate",
         "table",
         "provenance",

@@ -121,6 +121,37 @@ def test_ranks_follow_from_outputs_as_from_logits(cell, missed, batch):
         assert row["predicted"] == int(logits.argmax()) and row["classes"] == 7
 
 
+@pytest.mark.parametrize("batch", [1, 2, 16])
+def test_scores_are_cosines_with_templates(cell, batch):
+    """Written out: with the own template, and the largest with another person's."""
+    folder, rows, recogniser = cell
+    recogniser.head = Gallery(
+        F.normalize(torch.randn(6, recogniser.head.linear.in_features, generator=torch.Generator().manual_seed(3))), 7.5
+    )
+    crop, labels = {"size": 64, "margin": 0}, np.array([3, 1, 0, 5, 2])
+    look(rows, folder / "stored", recogniser, crop, "drop", batch, CPU, folder / "outputs.npy")
+    outputs = np.load(folder / "outputs.npy")
+    found = classify(rows, outputs, recogniser.head, 6, labels, "drop", batch)
+    for index, row in found.iterrows():
+        if not rows["detected"][index]:
+            assert row[["own_score", "other_score", "other"]].isna().all()
+            continue
+        seen, templates = outputs["embedding"][index].astype(float), recogniser.head.templates.double().numpy()
+        cosines = [float(seen @ template) / float(np.linalg.norm(seen)) for template in templates]
+        others = {label: cosine for label, cosine in enumerate(cosines) if label != labels[index]}
+        assert row["other"] == max(others, key=others.get)
+        assert row["own_score"] == pytest.approx(cosines[labels[index]], abs=2e-6)
+        assert row["other_score"] == pytest.approx(max(others.values()), abs=2e-6)
+        assert (row["rank"] == 0) == (row["own_score"] >= row["other_score"])
+    assert (
+        classify(rows, outputs, torch.nn.Linear(recogniser.head.templates.shape[1], 6), 6, labels, "drop", batch)[
+            "own_score"
+        ]
+        .isna()
+        .all()
+    )
+
+
 def test_a_cell_without_a_face_has_outputs_of_the_same_kind(cell):
     folder, rows, recogniser = cell
     crop = {"size": 64, "margin": 0}

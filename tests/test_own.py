@@ -55,13 +55,23 @@ def with_own(study) -> Path:
     asked = ["--configfile", study / "folder.yaml", study / "own.yaml"]
     before = digests(study, "results/toy/**/*.npy", "results/toy/*.csv", "results/toy/ranks/**/*")
     added = {"own": 1, "crop_own": 1, "enrol_own": 1, "path": 1, "craft": 1, "store": 1, "redetect": 1, "look": 1}
-    added |= {"classify": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 1, "examples": 1}
+    added |= {
+        "measure": 1,
+        "quality": 1,
+        "classify": 1,
+        "aggregate": 1,
+        "table": 1,
+        "provenance": 1,
+        "curves": 1,
+        "examples": 1,
+    }
     assert job_counts(snakemake(study, "-n", *asked).stdout) == added
     run = snakemake(study, "--cores", 2, *asked)
     assert run.returncode == 0, run.stdout + run.stderr
     after = digests(study, "results/toy/**/*.npy", "results/toy/*.csv", "results/toy/ranks/**/*")
     changed = {name for name, digest in before.items() if after[name] != digest}
-    assert changed == {"results/toy/psr.csv", "results/toy/table1.csv"}
+    tables = ("psr", "strongest", "comparisons", "quality", "table1")
+    assert changed == {f"results/toy/{table}.csv" for table in tables}
     assert job_counts(snakemake(study, "-n", *asked).stdout) == {}
     # those of one attack alone are no more part of the study when it is taken out
     assert set(job_counts(snakemake(study, "-n", "--configfile", study / "folder.yaml").stdout)) <= {*added} - {

@@ -13,7 +13,9 @@ from cloakbench.errors import InputError
 from cloakbench.files.seals import seal
 from cloakbench.measures.cells import columns, read_cells
 from cloakbench.measures.ranking import ranks
+from cloakbench.statistics.intervals import Pairs, newcombe
 from cloakbench.statistics.psr import protection
+from cloakbench.statistics.searchers import named_by_any, unstored
 from cloakbench.study.grid import cells
 from cloakbench.study.keys import NAMES
 
@@ -21,11 +23,12 @@ MATRIX = {"source": ["a", "NA"], "attack": ["bim"], "eps": [8, 4], "storage": ["
 
 
 def one_cell(cell, ranks_, photos=1, classes=64) -> pd.DataFrame:
-    rows = [
-        (i // photos, i % photos, *cell, int(rank is not None), rank, 0, 0 if rank is not None else None, 0.0, classes)
-        for i, rank in enumerate(ranks_)
-    ]
-    types = {column: "Int64" for column in columns([]) if column != "outside"} | {"eps": "Int64"}
+    rows = []
+    for i, rank in enumerate(ranks_):
+        said = (int(rank is not None), rank, 0, 0 if rank is not None else None, 0.0, classes, None, None, None)
+        rows.append((i // photos, i % photos, *cell, *said))
+    types = dict.fromkeys(columns([]), "Int64") | {"eps": "Int64"}
+    types |= dict.fromkeys(["outside", "own_score", "other_score"], "float64")
     return pd.DataFrame(rows, columns=columns(NAMES)).astype(types)
 
 
@@ -132,6 +135,51 @@ def test_a_cell_whose_faces_are_all_lost_is_protected():
     assert (row.psr, row.detected) == (100, 0) and math.isnan(row.psr_detected)
 
 
+@pytest.mark.parametrize("missed", ["protected", "drop", "whole_crop"])
+def test_three_shares_add_to_a_hundred(study, missed):
+    if missed == "whole_crop":
+        study["rank"] = study["rank"].fillna(3)
+    for row in protection(study, [1, 5, 25], missed).itertuples():
+        counts = {"lost": 0, "unnamed": 0, "named": 0}
+        for face in study.itertuples():
+            if all(getattr(face, key) == getattr(row, key) for key in NAMES):
+                counts["lost" if not face.detected else "named" if face.rank < row.top_k else "unnamed"] += 1
+        assert [row.lost, row.unnamed, row.named] == pytest.approx([100 * n / 40 for n in counts.values()])
+        assert row.lost + row.unnamed + row.named == pytest.approx(100, abs=1e-9) and row.classes == 64
+        if missed == "protected":
+            assert row.psr == pytest.approx(row.lost + row.unnamed)
+
+
+@pytest.mark.parametrize("missed", ["protected", "drop"])
+def test_the_gain_is_over_the_same_faces_without_a_cloak(missed):
+    clean, cloaked = [0, 9, 0, None, 0, 0], [9, 9, None, 0, 0, 3]
+    frame = pd.concat([one_cell(("a", "clean", 0, "j", "b"), clean), one_cell(("a", "bim", 4, "j", "b"), cloaked)])
+    psr = protection(frame.reset_index(drop=True), [1, 5], missed).set_index(["attack", "top_k"])
+    assert psr.loc["clean", ["gain", "gain_low", "gain_high"]].isna().all(axis=None)
+    row = psr.loc["bim", 1]
+    if missed == "protected":  # 4 of 6 hidden, 2 of 6 before; one face is named with the cloak only
+        assert row["gain"] == pytest.approx(100 * (4 - 2) / 6)
+        assert row[["gain_low", "gain_high"]].tolist() == pytest.approx([100 * x for x in newcombe(Pairs(1, 3, 1, 1))])
+        assert psr.loc[("bim", 5), "gain"] == pytest.approx(100 * (3 - 2) / 6)
+    else:  # four faces are found in both cells
+        assert row["gain"] == pytest.approx(100 * (3 - 1) / 4)
+
+
+def test_who_has_every_target_names_whom_any_of_them_names():
+    cells_ = {("b", "clean", 0): [0, 0, 5], ("c", "clean", 0): [9, 0, 0], ("b", "bim", 4): [9, None, 0]}
+    cells_ |= {("c", "bim", 4): [9, None, 3]}
+    each = [one_cell(("a", attack, eps, "j", target), ranks_) for (target, attack, eps), ranks_ in cells_.items()]
+    found = named_by_any(pd.concat(each, ignore_index=True))
+    assert set(found["target"]) == {"b or c"}
+    assert found[found["attack"] == "clean"]["rank"].tolist() == [0, 0, 0]
+    cloaked = found[found["attack"] == "bim"]
+    assert cloaked["rank"].isna().tolist() == [False, True, False] and cloaked["rank"].dropna().tolist() == [9, 0]
+    psr = protection(found, [1], baseline=unstored({"b": pd.Series([0, 5, 1]), "c": pd.Series([2, 5, 0])}))
+    psr = psr.set_index("attack")
+    assert psr.loc["clean", "psr"] == 0 and psr.loc["bim", "psr"] == pytest.approx(100 - 100 / 3)
+    assert psr["psr_photo"].tolist() == pytest.approx([100 - 200 / 3] * 2)
+
+
 def test_ties_and_strictly_larger_logits():
     logits = torch.tensor([[1.0, 2.0, 3.0], [3.0, 3.0, 1.0], [5.0, 5.0, 5.0], [0.0, 1.0, 2.0]])
     labels = torch.tensor([1, 1, 2, 0])
@@ -149,6 +197,14 @@ def test_damaged_ranks_never_become_a_table(study):
         damaged.loc[damaged["detected"].idxmax(), column] = value
         with pytest.raises(InputError, match="impossible row"):
             protection(damaged, [1])
+    for ahead, rank in ((0.1, 2), (-0.1, 0)):  # scores that say otherwise than the rank
+        first = study["detected"].idxmax()
+        scored = study.assign(own_score=np.nan, other_score=np.nan)
+        scored.loc[first, ["rank", "own_score", "other_score"]] = [rank, 0.5 + ahead, 0.5]
+        with pytest.raises(InputError, match="impossible row"):
+            protection(scored, [1])
+        scored.loc[first, "own_score"] = 0.5
+        protection(scored, [1])
     study.loc[study["source"] == "a", "classes"] = 65
     with pytest.raises(InputError, match="target a with 65 and 64 classes"):
         protection(study, [1])

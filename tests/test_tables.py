@@ -132,5 +132,13 @@ def test_the_summary_has_a_row_a_source_target_and_attack(psr):
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0] == ["crafted on", "judged by", "attack", "photograph", "clean", "eps 4", "eps 16"]
     assert cells[2] == ["z", "z", "bim", "0.0", "10.0 (9-11)", "14.0 (13-15)", "26.0 (25-27)"] and len(cells) == 2 + 8
+    any_ = whole[whole["target"] == "z"].assign(target="z or a_b", classes=62)
+    lines = tables.summary(whole.assign(classes=62), 1, any_).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][:4] == ["crafted on", "judged by", "among", "attack"]
+    assert [row[:3] for row in cells[2::2]] == [
+        *(["z", target, "62"] for target in ("z", "z or a\\_b", "a\\_b")),
+        *(["a\\_b", target, "62"] for target in ("a\\_b", "z or a\\_b", "z")),
+    ]
     with pytest.raises(InputError, match=r"top-3 is not in psr\.csv; known: 1, 5"):
         tables.summary(whole, 3)

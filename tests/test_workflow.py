@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from cloakbench.attacks.families import shares_path
 from cloakbench.attacks.goals import GOALS
@@ -52,10 +53,11 @@ def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
     assert would_run(toy, root=checkout) == {}
 
 
-ALL_CELLS = {"store": 10, "redetect": 10, "look": 20, "classify": 20} | TABLES
+MEASURED = {"measure": 10, "quality": 1}
+ALL_CELLS = {"store": 10, "redetect": 10, "look": 20, "classify": 20} | MEASURED | TABLES
 CRAFT = {"path": 8, "craft": 8, "examples": 1}
-EIGHT_CELLS = {"store": 8, "redetect": 8, "look": 16, "classify": 16}
-FOUR_CELLS = {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
+EIGHT_CELLS = {"store": 8, "redetect": 8, "look": 16, "classify": 16, "measure": 8, "quality": 1}
+FOUR_CELLS = {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8, "measure": 4, "quality": 1}
 ONE_ATTACK = FOUR_CELLS | {"examples": 1}
 NO_PATH = {job: count for job, count in ONE_ATTACK.items() if job != "path"}
 SENET = {"train": 1, "gate": 1, "look_at_photos": 1, "baseline": 1, "look": 10, "classify": 10} | TABLES
@@ -81,12 +83,15 @@ EDITS = {
     ("attacks/losses.py", "others - logits.gather", "others + 0 - logits.gather"): {},  # of a goal that it has not
     ("attacks/transforms.py", "/ 2**copy", "/ 2.0**copy"): {},  # of a view that it has not
     ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
+    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"provenance": 1},
+    ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "provenance": 1},
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
     # recognisers are gated anew; training normalises by itself
     ("recognisers/recogniser.py", "(faces - self.mean) / self.std", "(faces - self.mean) / (self.std)" + "+ 0"): CRAFT
-    | {"gate": 3, "look_at_photos": 2, "baseline": 2, "store": 8, "redetect": 8, "look": 20, "classify": 20}
+    | EIGHT_CELLS
+    | {"gate": 3, "look_at_photos": 2, "baseline": 2, "look": 20, "classify": 20}
     | TABLES,
     ("synthetic/render.py", "SIDE = 240", "SIDE = 241"): {
         "render": 1,
@@ -152,24 +157,25 @@ CHANGES = {
     "matrix: {attack: [bim, illc, pgd_paper]}": NO_PATH | TABLES,  # its budgets share none
     "storages: {jpeg75: {quality: 90}}": ALL_CELLS,
     # a further budget, between two others or not, is on nobody's way: 16 is reached by 4 and 8, which are no cells
-    "matrix: {eps: [2, 3, 5]}": CRAFT
-    | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
-    | TABLES,
-    "matrix: {eps: [2, 5, 7]}": CRAFT
-    | {"path": 4, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
-    | TABLES,
-    "matrix: {eps: [2, 5, 16]}": CRAFT
-    | {"path": 12, "craft": 4, "store": 4, "redetect": 4, "look": 8, "classify": 8}
-    | TABLES,
+    "matrix: {eps: [2, 3, 5]}": CRAFT | FOUR_CELLS | TABLES,
+    "matrix: {eps: [2, 5, 7]}": CRAFT | FOUR_CELLS | TABLES,
+    "matrix: {eps: [2, 5, 16]}": CRAFT | FOUR_CELLS | {"path": 12} | TABLES,
     # an ensemble is one more source; a recogniser that was none is measured anew, for what crafting on it costs
     "ensembles: {both: {members: [resnet50, senet50]}}\nmatrix: {source: [facenet, resnet50, both]}": CRAFT
     | {"path": 4, "craft": 4, "gate": 1, "store": 5, "redetect": 5, "look_at_photos": 1, "baseline": 1}
-    | {"look": 20, "classify": 20}
+    | {"look": 20, "classify": 20, "measure": 5, "quality": 1}
     | TABLES
     | {"curves": 3},
-    "matrix: {eps: [2]}": TABLES | {"examples": 1},
+    "matrix: {eps: [2]}": TABLES | {"examples": 1, "quality": 1},
     "models: {senet50: {std: 2}}": SENET,
 }
+
+
+def test_quality_is_measured_where_it_is_asked_for(toy, tmp_path):
+    (tmp_path / "less.yaml").write_text("measures: []")
+    assert would_run(toy, tmp_path / "less.yaml") == {"provenance": 1}
+    run = snakemake(tmp_path, "-n", "--configfile", TOY, tmp_path / "less.yaml")
+    assert {"measure", "quality"}.isdisjoint(job_counts(run.stdout))
 
 
 def test_every_attack_of_the_catalogue_is_planned(toy, tmp_path):
@@ -293,7 +299,8 @@ def test_an_attack_is_local(drifting):
     assert state.dtype.names == ("x", "m") and state["x"].dtype == np.uint8 and state["m"].dtype == np.float32
     before = digests(study, "results/toy/crafted/**/*")
     cell = "results/toy/crafted/facenet/drift/eps5.npy"
-    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "examples": 1} | TABLES
+    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "measure": 1, "quality": 1}
+    once |= {"examples": 1} | TABLES
     assert would_run(study, more, "--forcerun", cell, root=root) == once
     for forced in (cell, cell.replace("crafted", "path")):
         run = snakemake(study, "--cores", 2, "--configfile", TOY, more, "--forcerun", forced, root=root)
@@ -314,7 +321,8 @@ def test_one_cell_is_redone_alone(toy):
     """And what depends on it; the bytes do not change."""
     study = toy / "results/toy"
     cell = "results/toy/crafted/facenet/bim/eps2.npy"
-    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "examples": 1} | TABLES
+    once = {"craft": 1, "store": 1, "redetect": 1, "look": 2, "classify": 2, "measure": 1, "quality": 1}
+    once |= {"examples": 1} | TABLES
     assert would_run(toy, "--forcerun", cell) == once
     before = digests(study, "crafted/**/*", "stored/**/*", "ranks/**/*", "*.csv")
     run = snakemake(toy, "--cores", 2, "--configfile", TOY, "--forcerun", cell)
@@ -363,12 +371,46 @@ def test_psr_follows_from_the_ranks_files(toy):
     for row in psr.itertuples():
         file = f"ranks/{row.source}/{row.attack}/eps{row.eps}/{row.storage}/{row.target}.csv"
         faces = pd.read_csv(study / file)
-        columns = ["detected", "rank", "label", "predicted", "outside", "classes"]
+        columns = ["detected", "rank", "label", "predicted", "outside", "classes", "own_score", "other_score", "other"]
         assert list(faces) == ["subject", "photo", *CELLS, *columns]
         assert (faces["classes"] == 8).all() and row.subjects == 3
         recognised = sum(1 for rank in faces["rank"] if rank < row.top_k)
         assert (row.n, row.detected, row.recognised) == (3, faces["detected"].sum(), recognised)
         assert row.psr == pytest.approx(100 - 100 / 3 * recognised)
+
+
+def test_quality_follows_from_the_pictures(toy):
+    study = toy / "results/toy"
+    table = pd.read_csv(study / "quality.csv")
+    cells = table.groupby(["source", "attack", "eps", "storage"])
+    assert len(cells) == 10 and set(cells.size()) == {14}
+    for (source, attack, eps, storage), rows in cells:
+        faces = pd.read_csv(study / f"quality/{source}/{attack}/eps{eps}/{storage}.csv")
+        assert list(faces["subject"]) == [0, 1, 2]
+        for row in rows.itertuples():
+            known = sorted(faces[row.measure].dropna())
+            assert row.faces == len(known)
+            assert not known or (row.p5, row.median, row.p95) == (known[0], known[1], known[2])
+        pictures = [
+            np.asarray(Image.open(study / f"stored/{source}/{of}/{storage}/00001_00.jpg"), int)
+            for of in (f"{attack}/eps{eps}", "clean/eps0")
+        ]
+        assert faces["linf"][1] == np.abs(np.subtract(*pictures)).max()
+        assert faces["rmse"][1] == pytest.approx(np.sqrt(np.square(np.subtract(*pictures)).mean()), abs=1e-6)
+
+
+def test_comparisons_follow_from_the_ranks(toy):
+    study = toy / "results/toy"
+    table = pd.read_csv(study / "comparisons.csv")
+    assert list(table["reference"].value_counts()[["bim", "clean"]]) == [8, 16]
+    for row in table.itertuples():
+        other = f"clean/eps0/{row.storage}" if row.reference == "clean" else f"bim/eps{row.eps}/{row.storage}"
+        places = f"{row.attack}/eps{row.eps}/{row.storage}", other
+        one, beside = (pd.read_csv(study / f"ranks/{row.source}/{place}/{row.target}.csv") for place in places)
+        hidden = [(not a < 1, not b < 1) for a, b in zip(one["rank"], beside["rank"], strict=True)]
+        counts = [hidden.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))]
+        assert [row.both, row.only, row.only_reference, row.neither] == counts
+        assert row.difference == pytest.approx(100 * (counts[1] - counts[2]) / 3)
 
 
 def test_crafted_faces_obey_their_budget(toy):

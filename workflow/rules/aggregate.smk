@@ -1,4 +1,4 @@
-# From the ranks of all cells to psr.csv, a row a cell and k, and from it to Table 1 in three formats.
+# From the ranks of all cells to psr.csv, a row a cell and k, and what stands beside it; from it to Table 1.
 # what a table or figure says of the study it comes from
 ABOUT = {
     "study": config["study"],
@@ -15,7 +15,7 @@ ABOUT_HASH = handed("CLOAKBENCH_ABOUT", ABOUT)
 
 
 rule aggregate:
-    """From the rank of every face to the Protection Success Rate of every cell."""
+    """From the rank of every face to Protection Success Rates, and to comparisons on the same faces."""
     input:
         again("aggregate"),
         every_cell(RANKS, "classify"),
@@ -27,6 +27,8 @@ rule aggregate:
             category="Tables",
             labels={"table": "PSR of every cell", "format": "CSV"},
         ),
+        strongest=f"{STUDY}/strongest.csv",
+        comparisons=f"{STUDY}/comparisons.csv",
     log:
         f"{LOGS}/aggregate.log",
     conda:
@@ -34,19 +36,13 @@ rule aggregate:
     params:
         code=code_of("aggregate.py"),
         folder=lambda wildcards: STUDY,
-        matrix=json.dumps(MATRIX, sort_keys=True),
-        top_k=sorted(config["top_k"]),
-        missed=config["detection"]["missed"],
-        attacks=json.dumps({name: config["attacks"][name] for name in MATRIX["attack"]}, sort_keys=True),
+        judged=json.dumps(of_tables(config), sort_keys=True),
         settings=made_with("aggregate"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/aggregate.py "
         "--study {params.folder:q} "
-        "--matrix {params.matrix:q} "
-        "--top-k {params.top_k} "
-        "--missed {params.missed} "
-        "--attacks {params.attacks:q} "
-        "--output {output.psr:q} "
+        "--config {params.judged:q} "
+        "--outputs {output:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 

@@ -14,6 +14,7 @@ from cloakbench.attacks.entries import check_attacks
 from cloakbench.errors import InputError
 from cloakbench.study.config import OWN_GRAPH, complete
 from cloakbench.study.grid import (
+    CLEAN,
     as_wildcards,
     budgets,
     cell_of,
@@ -22,7 +23,10 @@ from cloakbench.study.grid import (
     left_over,
     link,
     links,
+    of_quality,
+    of_tables,
     pattern,
+    reference,
     values_of,
 )
 from cloakbench.study.keys import ROLES

@@ -237,7 +237,8 @@ def example_faces(source, attack):
 def cost_options(wildcards):
     """What will be crafted on a recogniser and shown to it, for the estimate of what it costs."""
     shown = len(list(cells(MATRIX, "redetect"))) if wildcards.model in MATRIX["target"] else 0
-    told = f"--cells-shown {shown} --parts {len(PARTS.get('part', [0]))}"
+    compared = [cell for cell in cells(MATRIX) if cell["attack"] not in (CLEAN["attack"], reference(config))]
+    told = f"--cells-shown {shown} --comparisons {len(compared)} --parts {len(PARTS.get('part', [0]))}"
     sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]
     if not sources:
         return told

@@ -5,7 +5,8 @@ rule provenance:
         again("provenance"),
         rules.aggregate.input,
         STORED,
-        psr=rules.aggregate.output.psr,
+        rates=rules.aggregate.output,
+        quality=rules.quality.output if MEASURED else [],
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],
         subjects=f"{STUDY}/subjects.csv",
@@ -27,7 +28,7 @@ rule provenance:
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
         "--study {params.folder:q} "
-        "--tables {input.psr:q} {input.tables:q} {input.comparison:q} "
+        "--tables {input.rates:q} {input.quality:q} {input.tables:q} {input.comparison:q} "
         "--config $CLOAKBENCH_CONFIG "
         "--about $CLOAKBENCH_ABOUT "
         "--code $CLOAKBENCH_CODE "

@@ -24,7 +24,7 @@ def main() -> None:
     summary.set_defaults(run=run_summary)
     compare = commands.add_parser("compare", help="every attack of a study against one of them, on the same faces")
     compare.add_argument("study", type=Path, help="results/<study>")
-    compare.add_argument("--reference", default="bim", metavar="ATTACK")
+    compare.add_argument("--reference", metavar="ATTACK", help="or clean; the study's own if not given")
     compare.add_argument("--top-k", type=int, default=1, metavar="K")
     compare.set_defaults(run=run_compare)
     copies = commands.add_parser("copies", help="list the photos of a folder that a study would pass over")
@@ -63,7 +63,9 @@ def run_summary(options: Namespace) -> int:
     from cloakbench.measures.cells import read_psr  # slow to import, so not for --help
     from cloakbench.report.tables import summary
 
-    print(summary(read_psr(options.study / "psr.csv"), options.top_k))
+    strongest = options.study / "strongest.csv"
+    tables = read_psr(options.study / "psr.csv"), read_psr(strongest) if strongest.exists() else None
+    print(summary(tables[0], options.top_k, tables[1]))
     print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(options.study)}")
     return 0
 
@@ -74,19 +76,18 @@ def run_compare(options: Namespace) -> int:
     from cloakbench.report.tables import comparison
     from cloakbench.report.verify import facts_of
     from cloakbench.statistics.paired import compare
+    from cloakbench.study.grid import reference
 
     config = facts_of(options.study)["config"]
     ranks = read_cells(options.study / "ranks", config["matrix"])
-    print(
-        comparison(compare(ranks, options.reference, options.top_k, config["detection"]["missed"]), options.reference)
-    )
-    said = (
-        f"Top-{options.top_k} PSR in percent, and its difference to {options.reference} on the same faces in percentage"
-    )
+    against = options.reference or reference(config)
+    table = compare(ranks, against, options.top_k, config["detection"]["missed"])
+    print(comparison(table, against))
+    said = f"Top-{options.top_k} PSR in percent, and its difference to {against} on the same faces in percentage"
     said += (
         " points with Newcombe's 95 % interval; p: mid-p of McNemar's exact test (sign flips of subjects with several"
     )
-    said += " photos), adjusted by Tarone and Holm among the attacks of a source, budget, storage and target"
+    said += f" photos), adjusted by Tarone and Holm over these {len(table)} comparisons"
     print(f"\n{said}; {_repeatable(options.study)}")
     return 0
 

@@ -9,15 +9,17 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 from cloakbench.files.reading import read_table
+from cloakbench.measures import quality
 from cloakbench.study.grid import Cell, cells, keys_of, place
 from cloakbench.study.keys import DEFAULTS, NAMES
 
 FACE = ["subject", "photo"]
-JUDGED = ["detected", "rank", "label", "predicted", "outside", "classes"]
+SCORES = ["own_score", "other_score", "other"]  # of a gallery; an earlier version wrote none
+JUDGED = ["detected", "rank", "label", "predicted", "outside", "classes", *SCORES]
 TYPES = dict.fromkeys(NAMES, str) | dict.fromkeys(
-    [*FACE, "eps", "detected", "rank", "label", "predicted", "classes"], "Int64"
+    [*FACE, "eps", "detected", "rank", "label", "predicted", "classes", "other"], "Int64"
 )
-TYPES["outside"] = float  # percent
+TYPES |= {"outside": float, "own_score": float, "other_score": float}  # percent, cosines
 
 
 def columns(cell: Iterable[str]) -> list[str]:
@@ -52,8 +54,19 @@ def read_ranks(path: Path) -> pd.DataFrame:
     """One ranks file. Raises InputError for one that is damaged."""
     # only an empty field is missing: a model may be called NA
     frame = read_table(path, dtype=TYPES, keep_default_na=False, na_values=[""])
-    if list(frame) != (expected := columns(keys_in(frame))):
+    expected = columns(keys_in(frame))
+    if list(frame) == expected[: -len(SCORES)]:
+        frame = frame.reindex(columns=expected)
+    if list(frame) != expected:
         raise InputError(f"{path}: columns {list(frame)} where {expected} are expected; delete it and run again")
+    return frame
+
+
+def read_quality(path: Path, cell: Cell) -> pd.DataFrame:
+    """One quality file. Raises InputError for one that is damaged or holds another cell."""
+    frame = read_table(path, dtype={name: TYPES[name] for name in cell}, keep_default_na=False, na_values=[""])
+    if list(frame) != quality.columns(cell) or not (frame[list(cell)] == list(cell.values())).all(axis=None):
+        raise InputError(f"{path}: holds another cell than {tuple(cell.values())}; delete it and run again")
     return frame
 
 

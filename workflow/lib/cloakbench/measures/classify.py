@@ -11,8 +11,12 @@ from torch import nn
 
 from cloakbench.errors import InputError
 from cloakbench.measures.look import shown
-from cloakbench.measures.ranking import ranks
+from cloakbench.measures.ranking import ranks, scores
+from cloakbench.recognisers.heads import Gallery
 from cloakbench.recognisers.recogniser import batches
+
+# what a target says of a face
+SAID = {"rank": "Int64", "predicted": "Int64", "own_score": "Float64", "other_score": "Float64", "other": "Int64"}
 
 
 def field(outputs: np.ndarray) -> str:
@@ -29,23 +33,22 @@ def classify(
     missed: str,
     batch: int,
 ) -> pd.DataFrame:
-    """One row a face: subject, photo, detected, rank, label, predicted, outside, classes (how many the target names).
+    """One row a face: subject, photo, detected, rank, label, predicted, outside, classes (how many the target names),
+    and of a gallery own_score, other_score and other: cosines with its own template and with that of another person
+    that it is most like, rounded to 6 places, and the class of that one.
 
     outputs: what `look` wrote for the rows of a cell's re-detected faces; head: makes logits of them, in the batches
-    that they were looked at in, for others may round otherwise. Rank, predicted and outside are empty where the target
-    was shown nothing. Raises InputError for logits that are not finite.
+    that they were looked at in, for others may round otherwise. What the target was to say is empty where it was shown
+    nothing. Raises InputError for logits that are not finite.
     """
     rows = redetected[["subject", "photo", "detected"]].assign(
-        rank=pd.array([pd.NA] * len(redetected), dtype="Int64"),
-        label=labels,
-        predicted=pd.array([pd.NA] * len(redetected), dtype="Int64"),
-        outside=outputs["outside"],
-        classes=classes,
+        label=labels, outside=outputs["outside"], classes=classes
     )
+    rows = rows.assign(**{name: pd.array([pd.NA] * len(rows), dtype=kind) for name, kind in SAID.items()})
     for part in batches(redetected, batch):
         if len(seen := shown(redetected["detected"], part, missed)):
-            found, predicted = judged(outputs[field(outputs)][seen], head, labels[seen])
-            rows.loc[rows.index[seen], "rank"], rows.loc[rows.index[seen], "predicted"] = found, predicted
+            said = judged(outputs[field(outputs)][seen], head, labels[seen])
+            rows.loc[rows.index[seen], list(said)] = pd.DataFrame(said, index=rows.index[seen])
     return rows
 
 
@@ -57,15 +60,20 @@ def classify_photos(
     for count in parts:
         for part in batches(range(count), batch):
             rows = slice(first + part.start, first + part.stop)
-            found.append(judged(outputs[field(outputs)][rows], head, labels[rows])[0])
+            found.append(judged(outputs[field(outputs)][rows], head, labels[rows])["rank"])
         first += count
     return np.concatenate(found)
 
 
-def judged(outputs: np.ndarray, head: nn.Module, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rank of the true class and the class with the largest logit, (n,) each, of (n, D) outputs."""
+def judged(outputs: np.ndarray, head: nn.Module, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Of (n, D) outputs, by column, (n,) each: the rank of the true class, the class with the largest logit, and of a
+    gallery the scores."""
     with torch.inference_mode():
-        logits = head(torch.from_numpy(np.array(outputs)))
+        logits, true = head(torch.from_numpy(np.array(outputs))), torch.from_numpy(labels)
         if not logits.isfinite().all():
             raise InputError("the target's logits are not finite numbers: its weights do not fit its architecture")
-        return ranks(logits, torch.from_numpy(labels)).numpy(), logits.argmax(dim=1).numpy()
+        said = {"rank": ranks(logits, true), "predicted": logits.argmax(dim=1)}
+        if isinstance(head, Gallery):
+            own, other, who = scores(logits.double() / head.scale, true)
+            said |= {"own_score": own.round(decimals=6), "other_score": other.round(decimals=6), "other": who}
+        return {name: values.numpy() for name, values in said.items()}

@@ -3,37 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from cloakbench.attacks import entries
-from cloakbench.measures.cells import read_baseline, read_cells
+from cloakbench.measures.cells import read_baseline, read_cells, read_quality
+from cloakbench.measures.quality import NAMES, ORIGINAL
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
 from cloakbench.paper.comparison import compare, read_published
 from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
+from cloakbench.statistics import searchers
+from cloakbench.statistics.paired import comparisons
 from cloakbench.statistics.psr import protection
+from cloakbench.statistics.spread import spread
+from cloakbench.study.grid import cells, place, reference
+
+QUALITY = [*NAMES, *(f"{ORIGINAL}{name}" for name in NAMES)]
 
 
-def psr(
-    study: Path, matrix: Mapping, top_k: Sequence[int], missed: str, attacks: Mapping[str, Mapping] | None = None
-) -> str:
-    """psr.csv, from the ranks files of a results folder. attacks: the entries of the config, of which each row says
-    what they know and cost; None: as before there were such columns."""
+@dataclass(frozen=True)
+class Judged:
+    """What every face of a study came to: ranks and baseline as `psr.protection` takes them, and what the config says
+    of them. attacks: its entries; reference: the attack that the others are compared with."""
+
+    ranks: pd.DataFrame
+    baseline: Mapping[str, pd.Series]
+    matrix: Mapping
+    top_k: Sequence[int]
+    missed: str
+    attacks: Mapping[str, Mapping]
+    reference: str
+
+
+def judged(study: Path, config: Mapping) -> Judged:
+    """Of a results folder. config: matrix, top_k, detection, attacks, and statistics, if it has them."""
+    matrix, attacks = config["matrix"], {name: config["attacks"][name] for name in config["matrix"]["attack"]}
     ranks, baseline = read_cells(study / "ranks", matrix), read_baseline(study / "baseline", matrix["target"])
-    table = protection(ranks, sorted(top_k), missed, baseline)
-    return (table if attacks is None else _described(table, entries.facts(attacks, matrix["eps"]))).to_csv(index=False)
+    missed = config["detection"]["missed"]
+    return Judged(ranks, baseline, matrix, sorted(config["top_k"]), missed, attacks, reference(config))
 
 
-def _described(table: pd.DataFrame, told: Mapping[str, Mapping]) -> pd.DataFrame:
+def _rates(of: Judged) -> pd.DataFrame:
+    return _described(protection(of.ranks, of.top_k, of.missed, of.baseline), of)
+
+
+def _strongest(of: Judged) -> pd.DataFrame:
+    ranks, baseline = searchers.named_by_any(of.ranks), searchers.unstored(of.baseline)
+    return _described(protection(ranks, of.top_k, of.missed, baseline), of)
+
+
+def _described(table: pd.DataFrame, of: Judged) -> pd.DataFrame:
     """With the columns knows and gradients of each row's attack; of clean faces nothing is known and computed."""
+    told = entries.facts(of.attacks, of.matrix["eps"])
     knows = {name: facts["knows"] for name, facts in told.items()}
     gradients = {(name, eps): count for name, facts in told.items() for eps, count in facts["gradients"].items()}
     cells = zip(table["attack"], table["eps"], strict=True)
     counts = [gradients.get(cell, 0) for cell in cells]
     return table.assign(knows=table["attack"].map(knows).fillna(""), gradients=counts)
+
+
+# from what every face came to
+FROM_RANKS: dict[str, Callable[[Judged], pd.DataFrame]] = {
+    "psr.csv": _rates,
+    "strongest.csv": _strongest,
+    "comparisons.csv": lambda of: comparisons(of.ranks, of.reference, of.missed),
+}
+
+
+def quality(study: Path, config: Mapping) -> str:
+    """quality.csv, from the quality files of a results folder. config: matrix and compute.
+
+    Raises InputError for a file that is damaged or misplaced.
+    """
+    matrix, chunks = config["matrix"], config["compute"]["chunks"]
+    parts = [f"/part{part}" for part in range(chunks)] if chunks > 1 else [""]
+    tables = []
+    for cell in cells(matrix, "store"):
+        paths = [study / "quality" / f"{place(cell, 'store')}{part}.csv" for part in parts]
+        tables.append(spread(pd.concat([read_quality(path, cell) for path in paths]), [*cell], QUALITY))
+    return pd.concat(tables, ignore_index=True).to_csv(index=False)
 
 
 # from psr.csv and what a table says of its study

@@ -44,7 +44,8 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def clean_faces(psr: pd.DataFrame) -> pd.DataFrame:
-    """What each target makes of the faces before any attack, a row a storage, source and target, in percent.
+    """What each target makes of the faces before any attack, a row a storage, source and target, in percent, and among
+    how many people.
 
     from the photograph: named at the study's smallest k, when cut from the photographs; through the stored crop: the
     same faces cut and stored for the source, found again, cut for the target. outside: how much of what the target sees
@@ -52,16 +53,25 @@ def clean_faces(psr: pd.DataFrame) -> pd.DataFrame:
     """
     clean = psr[(psr["attack"] == "clean") & (psr["top_k"] == psr["top_k"].min())]
     named = {"from the photograph": 100 - clean["psr_photo"], "through the stored crop": 100 - clean["psr"]}
-    return clean[["storage", "source", "target"]].assign(**named, outside=clean["outside"]).reset_index(drop=True)
+    among = {"among": clean["classes"]} if "classes" in clean else {}  # an earlier version's table says nothing of it
+    keys = clean[["storage", "source", "target"]]
+    return keys.assign(**among, **named, outside=clean["outside"]).reset_index(drop=True)
 
 
-def summary(psr: pd.DataFrame, k: int) -> str:
+def summary(psr: pd.DataFrame, k: int, strongest: pd.DataFrame | None = None) -> str:
     """Markdown for a first page: a row an attack, source and target, a column a budget, top-k PSR with its interval.
 
-    Two columns before them: PSR of the clean faces, cut for the target from the photographs, and through the crop that
-    was stored for the source. Raises InputError if the study has no such k.
+    Before them: how many people the target names, and PSR of the clean faces, cut for the target from the photographs,
+    and through the crop that was stored for the source. strongest: strongest.csv, whose rows stand before those of the
+    targets that nothing was crafted on. Raises InputError if the study has no such k.
     """
     rows = psr[psr["top_k"] == k]
+    if strongest is not None and psr["target"].nunique() > 1:
+        any_of_them = strongest[strongest["top_k"] == k].assign(black_box=1)
+        rows = rows.assign(black_box=2 * (rows["source"] != rows["target"]))
+        rows = pd.concat([rows, any_of_them], ignore_index=True)
+        order = rows.assign(source=rows["source"].map(list(psr["source"].unique()).index))
+        rows = rows.loc[order.sort_values(["source", "black_box"], kind="stable").index]
     if rows.empty:
         raise InputError(f"top-{k} is not in psr.csv; known: {', '.join(map(str, sorted(psr['top_k'].unique())))}")
     clean = rows[rows["attack"] == "clean"].set_index(["storage", "source", "target"])
@@ -71,7 +81,9 @@ def summary(psr: pd.DataFrame, k: int) -> str:
         ["storage", "source", "target", "attack"], sort=False
     ):
         before = clean.loc[(storage, source, target)]
-        line = {"storage": storage, "crafted on": source, "judged by": target, "attack": attack} | _told(cells)
+        gallery = {"among": str(before["classes"])} if "classes" in before else {}
+        line = {"storage": storage, "crafted on": source, "judged by": target} | gallery | {"attack": attack}
+        line |= _told(cells)
         line |= {"photograph": f"{before['psr_photo']:.1f}", "clean": _interval(before)}
         shown.append(line | {f"eps {cell['eps']}": _interval(cell) for _, cell in cells.sort_values("eps").iterrows()})
     table = pd.DataFrame(shown)

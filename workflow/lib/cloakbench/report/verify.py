@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from cloakbench.errors import InputError
@@ -12,7 +13,7 @@ from cloakbench.files.reading import read_table
 from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
-from cloakbench.report.results import FROM_PSR, psr
+from cloakbench.report.results import FROM_PSR, FROM_RANKS, judged, quality
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
 
@@ -71,13 +72,18 @@ def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
 def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[], str]]]:
     """Each table's name and what it has to be, derived as the study's scripts do."""
     config = facts["config"]
+    of = cache(lambda: judged(study, config))
 
-    def rates() -> str:
-        columns = (study / "psr.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
-        told = config["attacks"] if "knows" in columns else None  # an earlier version's has no such columns
-        return psr(study, config["matrix"], config["top_k"], config["detection"]["missed"], told)
+    def anew(name: str) -> str:
+        table = FROM_RANKS[name](of())
+        columns = (study / name).read_text(encoding="utf-8").partition("\n")[0].split(",")
+        return table[[column for column in table if column in columns]].to_csv(index=False)  # an earlier version's
 
-    yield "psr.csv", rates
+    for name in FROM_RANKS:
+        if name in facts["files"] or name == "psr.csv":
+            yield name, lambda name=name: anew(name)
+    if "quality.csv" in facts["files"]:
+        yield "quality.csv", lambda: quality(study, config)
     for name, derive in FROM_PSR.items():
         if name in facts["files"]:
             yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])

@@ -1,89 +1,74 @@
-"""Two attacks on the same faces: what one hides and the other does not, and whether that may be chance."""
+"""Two cloaks on the same faces: what one hides and the other does not, and whether that may be chance."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from cloakbench.errors import InputError
+from cloakbench.statistics.intervals import of_difference, pairs_of
+from cloakbench.statistics.psr import counted, hidden
 from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 
 ALPHA = 0.05
+K = 1  # what is tested: a larger k holds the faces of a smaller one and says nothing of its own
 FACE = ["subject", "photo"]
-COLUMNS = [
-    "faces",
-    "both",
-    "only",
-    "only_reference",
-    "neither",
-    "psr",
-    "psr_reference",
-    "difference",
-    "low",
-    "high",
-    "p",
-]
+COUNTS = ["faces", "both", "only", "only_reference", "neither"]
+RATES = ["psr", "psr_reference", "difference", "low", "high"]
+TESTED = ["p", "p_adjusted", "tests", "least"]
 
 
-class Pairs(NamedTuple):
-    """Faces that both hide, that one alone hides, the other alone, and neither."""
-
-    both: int
-    only: int
-    only_reference: int
-    neither: int
+def comparisons(ranks: pd.DataFrame, reference: str, missed: str = "protected") -> pd.DataFrame:
+    """comparisons.csv: every attack against one of them, and every cloak against no cloak; two families of tests."""
+    families = (compare(ranks, one, K, missed).assign(reference=one) for one in (reference, CLEAN["attack"]))
+    table = pd.concat(families, ignore_index=True)
+    return table[["reference", *(column for column in table if column != "reference")]]
 
 
 def compare(ranks: pd.DataFrame, reference: str, k: int, missed: str = "protected") -> pd.DataFrame:
-    """Every attack against one of them: a row a cell of an attack, COLUMNS and `p_adjusted`, rates in percent.
+    """Every attack against one of them, or against `clean`, on the same faces: a row a cell, rates in percent.
 
-    ranks, missed: as `psr.protection` takes them. difference: PSR minus that of the reference, in percentage points,
-    with Newcombe's interval at 95 % (with several photos a subject, where that does not hold, without). p: mid-p of the
-    exact sign-flip test over subjects, with one photo each McNemar's. p_adjusted: over the family of all attacks of a
-    source, budget, storage and target, after Tarone and Holm.
+    ranks, missed: as `psr.protection` takes them. both ... neither: faces that both hide, that it alone hides, that the
+    reference alone hides, that neither does. difference: PSR minus that of the reference, in percentage points, with
+    its interval at 95 % (`intervals.of_difference`). p: mid-p of the exact sign-flip test over subjects, with one photo
+    each McNemar's. p_adjusted: after Tarone and Holm over all rows, `tests` of them; least: the smallest difference
+    that could be told from chance among so many.
     Raises InputError where the study has no such attack, or no k below a target's number of classes.
     """
     names = list(ranks["attack"].unique())
-    if reference not in names or reference == CLEAN["attack"]:
+    if reference not in names:
         others = ", ".join(name for name in names if name != CLEAN["attack"])
         raise InputError(f"attack {reference!r} is not in this study; known: {others}")
     if k >= ranks["classes"].min():
         raise InputError(f"top-{k}: a target names {ranks['classes'].min()} classes; accepted: a k below")
     keys = [key for key in NAMES if key in ranks]
-    hidden = ranks.assign(hidden=~(ranks["rank"] < k).fillna(False).astype(bool))
-    if missed == "drop":
-        hidden = hidden[hidden["detected"] == 1]
-    family = [key for key in keys if key != "attack"]
-    rows = []
-    for values, cells in hidden[hidden["attack"] != CLEAN["attack"]].groupby(family, sort=False):
-        faces = cells.pivot(index=FACE, columns="attack", values="hidden")
-        shown = dict(zip(family, values, strict=True))
-        found = [(name, faces[[name, reference]].dropna().astype(int)) for name in names if name in faces]
-        tables = [
-            shown | {"attack": name} | _row(*pair.T.to_numpy(), pair) for name, pair in found if name != reference
-        ]
-        adjusted = holm([row["p"] for row in tables], [row.pop("least_p") for row in tables])
-        rows += [row | {"p_adjusted": p} for row, p in zip(tables, adjusted, strict=True)]
-    return pd.DataFrame(rows, columns=[*keys, *COLUMNS, "p_adjusted"])
+    faces = counted(ranks, missed).assign(hidden=lambda rows: hidden(rows["rank"], k))
+    alike = [key for key in keys if key not in (CLEAN if reference == CLEAN["attack"] else ["attack"])] + FACE
+    beside = faces[faces["attack"] == reference].set_index(alike)["hidden"]
+    faces = faces[~faces["attack"].isin([reference, CLEAN["attack"]])]
+    faces = faces.assign(reference=beside.reindex(pd.MultiIndex.from_frame(faces[alike])).to_numpy())
+    paired = faces.dropna(subset="reference").sort_values("eps", kind="stable")
+    cells = paired.groupby(keys, sort=False)
+    rows = [dict(zip(keys, values, strict=True)) | _row(cell) for values, cell in cells]
+    table = pd.DataFrame(rows, columns=[*keys, "top_k", *COUNTS, *RATES, "p", "least_p", "subjects"])
+    least = [least_significant(subjects, len(table)) for subjects in table["subjects"]]
+    adjusted = holm(table["p"].to_list(), table["least_p"].to_list())
+    table = table.assign(top_k=k, p_adjusted=adjusted, tests=len(table), least=least)
+    return table[[*keys, "top_k", *COUNTS, *RATES, *TESTED]]
 
 
-def _row(one: Sequence[int], other: Sequence[int], pair: pd.DataFrame) -> dict:
-    counts = Counter(zip(one, other, strict=True))
-    pairs = Pairs(*(counts[key] for key in ((1, 1), (1, 0), (0, 1), (0, 0))))
-    differences = (pair.iloc[:, 0] - pair.iloc[:, 1]).groupby("subject").sum().tolist()
-    alone = pair.index.get_level_values("subject").is_unique
-    low, high = newcombe(pairs) if alone else (math.nan, math.nan)
-    faces, psr, psr_reference = len(pair), 100 * pair.iloc[:, 0].mean(), 100 * pair.iloc[:, 1].mean()
-    rates = (psr, psr_reference, psr - psr_reference, 100 * low, 100 * high)
-    row = dict(zip(COLUMNS, (faces, *pairs, *rates, sign_flips(differences)), strict=True))
-    return row | {"least_p": sign_flips([abs(one) for one in differences])}
+def _row(cell: pd.DataFrame) -> dict:
+    one, other = (cell[name].to_numpy(int) for name in ("hidden", "reference"))
+    more = pd.Series(one - other).groupby(cell["subject"].to_numpy()).sum().tolist()
+    rates = (100 * one.mean(), 100 * other.mean(), 100 * float(np.mean(one - other)))
+    told = dict(zip(COUNTS, (len(cell), *pairs_of(one, other)), strict=True))
+    told |= dict(zip(RATES, (*rates, *of_difference(one, other, cell["subject"])), strict=True))
+    return told | {"p": sign_flips(more), "least_p": sign_flips(map(abs, more)), "subjects": len(more)}
 
 
 def sign_flips(differences: Iterable[int]) -> float:
@@ -107,30 +92,6 @@ def sign_flips(differences: Iterable[int]) -> float:
         return 1.0
     twice = sum(ways * (2 if abs(total) > reached else 1) for total, ways in sums.items() if abs(total) >= reached)
     return twice / 2 ** (len(moved) + 1)
-
-
-def newcombe(pairs: Pairs) -> tuple[float, float]:
-    """Method 10 of Newcombe (1998) for a difference of paired proportions, 95 %: Wilson's limits of both, and how much
-    they go together.
-
-    >>> [round(limit, 5) for limit in newcombe(Pairs(20, 12, 2, 16))]
-    [0.05616, 0.32921]
-    """
-    a, b, c, d = pairs
-    n = sum(pairs)
-    if not n:
-        return math.nan, math.nan
-    first, second = (a + b) / n, (a + c) / n
-    (low, high), (low_other, high_other) = (proportion_confint(count, n, method="wilson") for count in (a + b, a + c))
-    product, together = (a + b) * (c + d) * (a + c) * (b + d), a * d - b * c
-    together = max(together - n / 2, 0) if together > 0 else together
-    phi = together / math.sqrt(product) if product else 0.0
-
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
-
-    difference = first - second
-    return difference - reach(first - low, high_other - second), difference + reach(high - first, second - low_other)
 
 
 def holm(ps: Sequence[float], least: Sequence[float], alpha: float = ALPHA) -> list[float]:
@@ -161,14 +122,14 @@ def least_significant(subjects: int, tests: int, alpha: float = ALPHA) -> float:
     return 100 * discordant / subjects
 
 
-def can_be_told(subjects: int, attacks: int) -> str:
-    """What a study of so many subjects can show, said before it begins.
+def can_be_told(subjects: int, tests: int) -> str:
+    """What a study of so many subjects and comparisons with one attack can show, said before it begins.
 
-    >>> can_be_told(62, 6)
-    'of 62 subjects, two attacks differ by 11.3 percentage points or more where that is told from chance'
+    >>> can_be_told(62, 5)
+    'of 62 subjects, two attacks differ by 11.3 percentage points or more where told from chance (5 comparisons)'
     """
-    least = least_significant(subjects, max(1, attacks - 1))
+    least = least_significant(subjects, max(1, tests))
     if least > 100:
         return f"{subjects} subjects are too few to tell any difference between two attacks from chance"
-    said = f"two attacks differ by {least:.1f} percentage points or more where that is told from chance"
-    return f"of {subjects} subjects, {said}"
+    said = f"two attacks differ by {least:.1f} percentage points or more where told from chance"
+    return f"of {subjects} subjects, {said} ({tests} comparisons)"

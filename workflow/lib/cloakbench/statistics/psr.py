@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from cloakbench.errors import InputError
+from cloakbench.statistics.intervals import of_difference, of_share
 from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 
 FACE = ["subject", "photo"]
+ROUNDED = 2e-6  # a difference of two scores
 
 
 def protection(
@@ -26,44 +27,49 @@ def protection(
     did not find again: `protected`, `drop` (left out of N), or `whole_crop` (it has a rank of its own).
     Further columns: psr_detected is the PSR over the faces found again; psr_clean the PSR over the n_clean faces
     that the target names correctly at the same k when they are not attacked (empty without a clean cell).
-    Intervals are Wilson's at 95 %, in percent; with several photos a subject the subject is the unit: they are as
-    wide as if each subject had given one photo. `subjects` is their number.
+    Intervals are Wilson's at 95 %, in percent, with the subject as the unit (`intervals.of_share`); `subjects` is their
+    number.
     baseline: by target, the ranks of the same faces when they are neither attacked nor stored: psr_photo is their
     PSR, beside which the clean cell says what storing a crop costs. outside: the mean share, in percent, of what the
     target saw that lay outside the stored pictures.
+    classes: how many people the target names. lost, unnamed, named: the shares of all faces that were not found again,
+    found and not named, found and named; they add to 100. gain: PSR minus that of the same faces in the clean cell, in
+    percentage points, with its interval (`intervals.of_difference`).
     A cell of which nothing is left, as dropping the missed can do, has its row: n = 0 and no percentages.
     Raises InputError for ranks that are damaged, and for a k at which a target would recognise everybody.
     """
     keys = [key for key in NAMES if key in ranks]
     _refuse_damage(ranks, keys)
     _refuse_large_k(ranks, top_k)
-    shown = [*(key for key in keys if key not in CLEAN), *FACE]  # the same face, where it was not attacked
-    clean = ranks[ranks["attack"] == CLEAN["attack"]].set_index(shown)["rank"]
-    faces = ranks.assign(clean_rank=clean.reindex(pd.MultiIndex.from_frame(ranks[shown])).to_numpy())
+    alike = [*(key for key in keys if key not in CLEAN), *FACE]  # the same face, where it was not attacked
+    clean = ranks[ranks["attack"] == CLEAN["attack"]].set_index(alike)[["rank", "detected"]].add_prefix("clean_")
+    beside = clean.reindex(pd.MultiIndex.from_frame(ranks[alike])).set_index(ranks.index)
     rows = []
-    for values, group in faces.groupby(keys, sort=False):
-        cell, counted = dict(zip(keys, values, strict=True)), _counted(group, missed)
-        unstored = [_unstored(counted, cell["target"], k, baseline or {}) for k in top_k]
-        rows += [cell | _rates(counted, k) | more for k, more in zip(top_k, unstored, strict=True)]
+    for values, group in pd.concat([ranks, beside], axis=1).groupby(keys, sort=False):
+        cell = dict(zip(keys, values, strict=True))
+        shown = pd.Series((baseline or {}).get(cell["target"], []), dtype=int)
+        rates = [_rates(group, k, missed) | {"psr_photo": percent(shown < k)} | _more(group, k, missed) for k in top_k]
+        rows += [cell | row for row in rates]
     return pd.DataFrame(rows)
 
 
-def _unstored(faces: pd.DataFrame, target: str, k: int, baseline: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    shown = pd.Series(baseline.get(target, []), dtype=int)
-    return {"psr_photo": percent(shown < k), "outside": faces["outside"].mean()}
+def counted(faces: pd.DataFrame, missed: str, detected: str = "detected") -> pd.DataFrame:
+    """The faces that make the N of their cells."""
+    return faces[(faces[detected] == 1).fillna(False)] if missed == "drop" else faces
 
 
-def _counted(faces: pd.DataFrame, missed: str) -> pd.DataFrame:
-    """The faces of a cell that make its N: filtered here, within the cell, so that no cell gets lost."""
-    return faces[faces["detected"] == 1] if missed == "drop" else faces
+def hidden(rank: pd.Series, k: int) -> pd.Series:
+    """Whether the true identity is not among the first k, or no face was found: 1 or 0."""
+    return 1 - (rank < k).fillna(False).astype(int)
 
 
-def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
-    recognised = (faces["rank"] < k).fillna(False).astype(bool)
+def _rates(group: pd.DataFrame, k: int, missed: str) -> dict[str, float]:
+    """Of a cell, filtered here so that none gets lost."""
+    faces = counted(group, missed)
+    recognised = hidden(faces["rank"], k) == 0
     detected = faces["detected"] == 1
-    named_clean = (faces["clean_rank"] < k).fillna(False).astype(bool)
-    subjects = faces["subject"].nunique()
-    low, high = _wilson(percent(recognised), subjects)
+    named_clean = hidden(faces["clean_rank"], k) == 0
+    low, high = of_share(~recognised, faces["subject"])
     return {
         "top_k": k,
         "n": len(faces),
@@ -75,8 +81,28 @@ def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
         "psr_detected": percent(recognised[detected]),
         "n_clean": int(named_clean.sum()),
         "psr_clean": percent(recognised[named_clean]),
-        "subjects": subjects,
+        "subjects": faces["subject"].nunique(),
     }
+
+
+def _more(group: pd.DataFrame, k: int, missed: str) -> dict[str, float]:
+    """What was added later, and so stands in later columns."""
+    found = group["detected"] == 1
+    named = found & (hidden(group["rank"], k) == 0)
+    shares = {"lost": ~found, "unnamed": found & ~named, "named": named}
+    shares = {name: 100 * float(share.mean()) for name, share in shares.items()}
+    told = {"outside": counted(group, missed)["outside"].mean(), "classes": int(group["classes"].iloc[0])}
+    return told | shares | _gain(counted(counted(group, missed), missed, "clean_detected"), k)
+
+
+def _gain(faces: pd.DataFrame, k: int) -> dict[str, float]:
+    """PSR minus that of the same faces without a cloak; empty for these themselves, and where they were not stored."""
+    names, none = ("gain", "gain_low", "gain_high"), [float("nan")] * 3
+    if faces.empty or faces["attack"].iloc[0] == CLEAN["attack"] or faces["clean_detected"].isna().any():
+        return dict(zip(names, none, strict=True))
+    cloaked, clean = hidden(faces["rank"], k).to_numpy(), hidden(faces["clean_rank"], k).to_numpy()
+    gain = 100 * float((cloaked - clean).mean())
+    return dict(zip(names, (gain, *of_difference(cloaked, clean, faces["subject"])), strict=True))
 
 
 def percent(recognised: pd.Series) -> float:
@@ -86,13 +112,6 @@ def percent(recognised: pd.Series) -> float:
     75.0
     """
     return 100 - 100 / len(recognised) * int(recognised.sum()) if len(recognised) else float("nan")
-
-
-def _wilson(psr: float, subjects: int) -> tuple[float, float]:
-    if not subjects:
-        return float("nan"), float("nan")
-    low, high = proportion_confint(psr / 100 * subjects, subjects, method="wilson")
-    return 100 * low, 100 * high
 
 
 def _refuse_damage(ranks: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -113,6 +132,7 @@ def _refuse_damage(ranks: pd.DataFrame, keys: Sequence[str]) -> None:
         | ranks["classes"].isna()
         | ~ranks["detected"].isin([0, 1])
         | (ranks["rank"].isna() & (ranks["detected"] == 1))
+        | _contradicted(ranks)
     ]
     if len(odd):
         raise InputError(f"ranks: impossible row {odd.iloc[0].to_dict()}")
@@ -120,6 +140,15 @@ def _refuse_damage(ranks: pd.DataFrame, keys: Sequence[str]) -> None:
     mixed = counts[counts.map(len) > 1]
     if len(mixed):
         raise InputError(f"ranks: target {mixed.index[0]} with {' and '.join(map(str, mixed.iloc[0]))} classes")
+
+
+def _contradicted(ranks: pd.DataFrame) -> pd.Series:
+    """Where a gallery's scores say otherwise than its rank who the face is most like, by more than they are rounded."""
+    if "own_score" not in ranks:
+        return pd.Series(False, index=ranks.index)
+    ahead = ranks["own_score"].astype(float) - ranks["other_score"].astype(float)
+    first = (ranks["rank"] == 0).fillna(False).astype(bool)
+    return (first & (ahead < -ROUNDED)) | (~first & (ahead > ROUNDED))
 
 
 def _refuse_large_k(ranks: pd.DataFrame, top_k: Sequence[int]) -> None:

@@ -265,6 +265,10 @@ def check(config: Mapping) -> None:
         for name in matrix.get(key.name, []) if key.catalogues else []:
             known = [entry for catalogue in key.catalogues for entry in config[catalogue]]
             require(name in known, f"matrix.{key.name}: {name!r} is not in {' or '.join(key.catalogues)}", known)
+    if chosen := config["statistics"].get("reference"):
+        require(
+            chosen in matrix["attack"], f"statistics.reference: {chosen!r} is not in matrix.attack", matrix["attack"]
+        )
     for name, ensemble in config["ensembles"].items():
         check_ensemble(f"ensembles.{name}", name, ensemble, config)
     if dataset["loader"] != "synthetic":

@@ -23,7 +23,7 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs")
+PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality")
 MOST_SHARES = 16
 
 
@@ -135,6 +135,33 @@ def covers_paper(config: Mapping) -> bool:
     return all(set(values) <= set(asked[key]) for key, values in PAPER.items())
 
 
+def reference(config: Mapping) -> str:
+    """The attack that the others are compared with: the config's, or bim, or the first.
+
+    >>> reference({"matrix": {"attack": ["mi", "bim"]}})
+    'bim'
+    """
+    attacks = config["matrix"]["attack"]
+    return config.get("statistics", {}).get("reference") or ("bim" if "bim" in attacks else attacks[0])
+
+
+def of_tables(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the tables made of ranks depend on."""
+    return {
+        "matrix": config["matrix"],
+        "top_k": sorted(config["top_k"]),
+        "detection": {"missed": config["detection"]["missed"]},
+        "attacks": {name: config["attacks"][name] for name in config["matrix"]["attack"]},
+        "statistics": {"reference": reference(config)},
+    }
+
+
+def of_quality(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the table of pictures' quality depends on."""
+    stored = {key: config["matrix"][key] for key in keys_of("store", config["matrix"])}
+    return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}}
+
+
 def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
     no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
@@ -151,6 +178,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
     }
 
+    unmeasured = "quality" not in config.get("measures", [])
     walked = {str(eps) for _, eps in links(matrix["eps"])}
 
     def left(name: str, settings: Mapping) -> bool:
@@ -173,6 +201,8 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "train": stage == "train" and models[of["model"]]["weights"] != "trained",
                 "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
                 "compare": not compared,
+                "measure": unmeasured,
+                "quality": unmeasured,
             }.get(stage, False)
         )
 
