@@ -36,6 +36,7 @@ include: "workflow/rules/look.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/faces.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
@@ -50,6 +51,7 @@ rule all:
         rules.aggregate.input,
         rules.aggregate.output,
         rules.quality.output if MEASURED else [],
+        rules.faces.output,
         rules.table.output,
         rules.provenance.output,
         rules.compare.output if COMPARED else [],

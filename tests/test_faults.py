@@ -35,6 +35,7 @@ STAGES = [
         "classify",
         "measure",
         "quality",
+        "faces",
         "aggregate",
         "table",
         "provenance",

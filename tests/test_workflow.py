@@ -22,7 +22,8 @@ from cloakbench.report.verify import differences
 from cloakbench.study.grid import left_over
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 
-TABLES = {"aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
+TABLES = {"faces": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
+FROM_RANKS = {table: count for table, count in TABLES.items() if table != "faces"}
 CELLS = ["source", "attack", "eps", "storage", "target"]
 
 
@@ -83,9 +84,9 @@ EDITS = {
     ("attacks/losses.py", "others - logits.gather", "others + 0 - logits.gather"): {},  # of a goal that it has not
     ("attacks/transforms.py", "/ 2**copy", "/ 2.0**copy"): {},  # of a view that it has not
     ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
-    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"provenance": 1},
+    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"faces": 1, "provenance": 1},
     ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "provenance": 1},
-    ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): TABLES,
+    ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): FROM_RANKS,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
     # recognisers are gated anew; training normalises by itself
@@ -150,7 +151,7 @@ def test_a_key_with_a_default_repeats_nothing(toy, checkout, tmp_path):
 
 
 CHANGES = {
-    "top_k: [1, 2]": TABLES,
+    "top_k: [1, 2]": FROM_RANKS,
     "detection: {missed: drop}": {"look": 20, "classify": 20, "examples": 1} | TABLES,
     "attacks: {illc: {step_size: 2}}": ONE_ATTACK | TABLES,
     "matrix: {attack: [bim, illc, mi]}": ONE_ATTACK | TABLES,  # of the catalogue, by name
@@ -294,6 +295,7 @@ def test_an_attack_is_local(drifting):
     assert would_run(study, more, root=root) == {}
     (more.parent / "budgets.yaml").write_text("matrix: {eps: [2, 5, 9]}")
     added = {"path": 18, "craft": 6, "store": 6, "redetect": 6, "look": 12, "classify": 12, "examples": 1} | TABLES
+    added |= {"measure": 6, "quality": 1}
     assert would_run(study, more, more.parent / "budgets.yaml", root=root) == added
     state = np.load(study / "results/toy/path/facenet/drift/eps5.npy")
     assert state.dtype.names == ("x", "m") and state["x"].dtype == np.uint8 and state["m"].dtype == np.float32
@@ -397,6 +399,18 @@ def test_quality_follows_from_the_pictures(toy):
         ]
         assert faces["linf"][1] == np.abs(np.subtract(*pictures)).max()
         assert faces["rmse"][1] == pytest.approx(np.sqrt(np.square(np.subtract(*pictures)).mean()), abs=1e-6)
+
+
+def test_faces_are_those_of_the_cells(toy):
+    study = toy / "results/toy"
+    table = pd.read_csv(study / "faces.csv")
+    assert len(table) == 20 * 3 and not table.duplicated([*CELLS, "subject", "photo"]).any()
+    for (source, attack, eps, storage, target), rows in table.groupby(CELLS):
+        place = f"{source}/{attack}/eps{eps}/{storage}"
+        ranks = pd.read_csv(study / f"ranks/{place}/{target}.csv")
+        quality = pd.read_csv(study / f"quality/{place}.csv")
+        expected = ranks.merge(quality, on=["subject", "photo", *CELLS[:-1]], validate="1:1")
+        pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected, check_dtype=False)
 
 
 def test_comparisons_follow_from_the_ranks(toy):

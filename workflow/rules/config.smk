@@ -23,6 +23,7 @@ from cloakbench.study.grid import (
     left_over,
     link,
     links,
+    of_faces,
     of_quality,
     of_tables,
     pattern,

@@ -129,6 +129,11 @@ def of_probes(path):
     return path.replace("{role}", "")
 
 
+def stored_clean(path):
+    """An input function: that file of the clean faces that were stored as the cell's are."""
+    return lambda wildcards: of_probes(path).format(**dict(wildcards) | CLEAN)
+
+
 def role_of(wildcards):
     return cell_of(wildcards).get("role", "probe")
 

@@ -7,6 +7,7 @@ rule provenance:
         STORED,
         rates=rules.aggregate.output,
         quality=rules.quality.output if MEASURED else [],
+        faces=rules.faces.output,
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],
         subjects=f"{STUDY}/subjects.csv",
@@ -28,7 +29,7 @@ rule provenance:
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
         "--study {params.folder:q} "
-        "--tables {input.rates:q} {input.quality:q} {input.tables:q} {input.comparison:q} "
+        "--tables {input.rates:q} {input.quality:q} {input.faces:q} {input.tables:q} {input.comparison:q} "
         "--config $CLOAKBENCH_CONFIG "
         "--about $CLOAKBENCH_ABOUT "
         "--code $CLOAKBENCH_CODE "

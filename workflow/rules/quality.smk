@@ -4,11 +4,6 @@ MEASURED_AS = f"{pattern('store', MATRIX)}{PART}"
 MEASURED = "quality" in config["measures"]
 
 
-def stored_clean(path):
-    """An input function: that file of the clean faces that were stored as the cell's are."""
-    return lambda wildcards: of_probes(path).format(**dict(wildcards) | CLEAN)
-
-
 rule measure:
     """Compare each stored picture with the clean one."""
     input:

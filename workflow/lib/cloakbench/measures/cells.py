@@ -9,7 +9,6 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 from cloakbench.files.reading import read_table
-from cloakbench.measures import quality
 from cloakbench.study.grid import Cell, cells, keys_of, place
 from cloakbench.study.keys import DEFAULTS, NAMES
 
@@ -59,14 +58,6 @@ def read_ranks(path: Path) -> pd.DataFrame:
         frame = frame.reindex(columns=expected)
     if list(frame) != expected:
         raise InputError(f"{path}: columns {list(frame)} where {expected} are expected; delete it and run again")
-    return frame
-
-
-def read_quality(path: Path, cell: Cell) -> pd.DataFrame:
-    """One quality file. Raises InputError for one that is damaged or holds another cell."""
-    frame = read_table(path, dtype={name: TYPES[name] for name in cell}, keep_default_na=False, na_values=[""])
-    if list(frame) != quality.columns(cell) or not (frame[list(cell)] == list(cell.values())).all(axis=None):
-        raise InputError(f"{path}: holds another cell than {tuple(cell.values())}; delete it and run again")
     return frame
 
 

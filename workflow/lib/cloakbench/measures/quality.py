@@ -15,7 +15,10 @@ from scipy.ndimage import correlate1d
 from tqdm import tqdm
 
 from cloakbench.errors import InputError
+from cloakbench.files.reading import read_table
+from cloakbench.measures.cells import FACE, TYPES
 from cloakbench.publishing.store import read_stored
+from cloakbench.study.grid import Cell
 
 Picture = np.ndarray
 TAPS, SIGMA = 11, 1.5  # of the window that SSIM looks through
@@ -147,12 +150,12 @@ MEASURES: dict[tuple[str, ...], Callable[[Picture, Picture], float | tuple[float
 }
 NAMES = [name for names in MEASURES for name in names]
 ORIGINAL = "original_"  # before a name: against the clean face that was not stored either
-FACE = ["subject", "photo"]
+QUALITY = [*NAMES, *(f"{ORIGINAL}{name}" for name in NAMES)]
 
 
 def columns(cell: Iterable[str]) -> list[str]:
     """The columns of a cell's quality file: whose face, the keys of the cell, what was measured."""
-    return [*FACE, *cell, *NAMES, *(f"{ORIGINAL}{name}" for name in NAMES)]
+    return [*FACE, *cell, *QUALITY]
 
 
 def measure(
@@ -181,3 +184,11 @@ def measured(clean: Picture, shown: Picture) -> dict[str, float]:
     """By name, everything that is measured, rounded to 6 places."""
     values = [np.atleast_1d(function(clean, shown)) for function in MEASURES.values()]
     return dict(zip(NAMES, map(float, np.round(np.concatenate(values), 6)), strict=True))
+
+
+def read_quality(path: Path, cell: Cell) -> pd.DataFrame:
+    """One quality file. Raises InputError for one that is damaged or holds another cell."""
+    frame = read_table(path, dtype={name: TYPES[name] for name in cell}, keep_default_na=False, na_values=[""])
+    if list(frame) != columns(cell) or not (frame[list(cell)] == list(cell.values())).all(axis=None):
+        raise InputError(f"{path}: holds another cell than {tuple(cell.values())}; delete it and run again")
+    return frame

@@ -9,20 +9,19 @@ from pathlib import Path
 import pandas as pd
 
 from cloakbench.attacks import entries
-from cloakbench.measures.cells import read_baseline, read_cells, read_quality
-from cloakbench.measures.quality import NAMES, ORIGINAL
+from cloakbench.measures.cells import read_baseline, read_cells
+from cloakbench.measures.quality import QUALITY
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
 from cloakbench.paper.comparison import compare, read_published
 from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
+from cloakbench.report.faces import quality_of
 from cloakbench.statistics import searchers
 from cloakbench.statistics.paired import comparisons
 from cloakbench.statistics.psr import protection
 from cloakbench.statistics.spread import spread
-from cloakbench.study.grid import cells, place, reference
-
-QUALITY = [*NAMES, *(f"{ORIGINAL}{name}" for name in NAMES)]
+from cloakbench.study.grid import cells, reference
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,8 @@ def quality(study: Path, config: Mapping) -> str:
 
     Raises InputError for a file that is damaged or misplaced.
     """
-    matrix, chunks = config["matrix"], config["compute"]["chunks"]
-    parts = [f"/part{part}" for part in range(chunks)] if chunks > 1 else [""]
-    tables = []
-    for cell in cells(matrix, "store"):
-        paths = [study / "quality" / f"{place(cell, 'store')}{part}.csv" for part in parts]
-        tables.append(spread(pd.concat([read_quality(path, cell) for path in paths]), [*cell], QUALITY))
+    chunks = config["compute"]["chunks"]
+    tables = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
     return pd.concat(tables, ignore_index=True).to_csv(index=False)
 
 

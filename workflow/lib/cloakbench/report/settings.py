@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.files.seals import REMEDY, read_seal, seal_of
-from cloakbench.study.grid import of_quality, of_tables
+from cloakbench.study.grid import of_faces, of_quality, of_tables
 from cloakbench.study.sources import members
 
 FORMAT = 2  # of provenance.json; the first had no number
@@ -26,6 +26,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "top_k": lambda config, of: sorted(config["top_k"]),
     "judged": lambda config, of: of_tables(config),
     "measured": lambda config, of: of_quality(config),
+    "faced": lambda config, of: of_faces(config),
 }
 ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was
 

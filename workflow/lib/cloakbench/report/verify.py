@@ -13,9 +13,12 @@ from cloakbench.files.reading import read_table
 from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
+from cloakbench.report.faces import rows as faces
 from cloakbench.report.results import FROM_PSR, FROM_RANKS, judged, quality
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
+
+Derive = Callable[[], str | Iterable[str]]  # what a table has to be, as a whole or piece by piece
 
 
 def differences(study: Path) -> Iterator[str]:
@@ -69,7 +72,7 @@ def _pictures(study: Path, files: Iterable[str]) -> Iterator[str]:
                 yield f"{folder / file}: is not the picture that was stored; delete the folder {folder} and run again"
 
 
-def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[], str]]]:
+def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
     """Each table's name and what it has to be, derived as the study's scripts do."""
     config = facts["config"]
     of = cache(lambda: judged(study, config))
@@ -84,17 +87,26 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Callable[[]
             yield name, lambda name=name: anew(name)
     if "quality.csv" in facts["files"]:
         yield "quality.csv", lambda: quality(study, config)
+    if "faces.csv" in facts["files"]:
+        yield "faces.csv", lambda: faces(study, config)
     for name, derive in FROM_PSR.items():
         if name in facts["files"]:
             yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])
 
 
-def _derived(path: Path, derive: Callable[[], str]) -> Iterator[str]:
+def _derived(path: Path, derive: Derive) -> Iterator[str]:
     try:
-        if path.read_text(encoding="utf-8") != derive():
+        if not _same(path, derive()):
             yield f"{path}: differs from what its sources give; {REMEDY}"
     except (InputError, OSError, UnicodeDecodeError) as error:
         yield f"{path}: cannot be derived anew ({error})"
+
+
+def _same(path: Path, derived: str | Iterable[str]) -> bool:
+    """Whether a file holds that text, which may come piece by piece."""
+    with path.open(encoding="utf-8", newline="") as file:
+        pieces = [derived] if isinstance(derived, str) else derived
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
 
 def _photographs(study: Path, root: Path, lists: Iterable[str]) -> Iterator[str]:

@@ -162,6 +162,15 @@ def of_quality(config: Mapping) -> dict[str, Any]:
     return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}}
 
 
+def of_faces(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the table of all faces depends on."""
+    return {
+        "matrix": config["matrix"],
+        "measures": [name for name in config["measures"] if name == "quality"],
+        "compute": {"chunks": config["compute"]["chunks"]},
+    }
+
+
 def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
     no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
