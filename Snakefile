@@ -37,6 +37,7 @@ include: "workflow/rules/classify.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/faces.smk"
+include: "workflow/rules/front.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
@@ -50,7 +51,7 @@ rule all:
         STORED,
         rules.aggregate.input,
         rules.aggregate.output,
-        rules.quality.output if MEASURED else [],
+        [*rules.quality.output, *rules.front.output] if MEASURED else [],
         rules.faces.output,
         rules.table.output,
         rules.provenance.output,

@@ -36,6 +36,7 @@ STAGES = [
         "measure",
         "quality",
         "faces",
+        "front",
         "aggregate",
         "table",
         "provenance",
@@ -88,7 +89,8 @@ def study(undisturbed, tmp_path) -> Path:
 KILLER = """
 
 import contextlib, signal, sys, time
-LAST = {"draw": 2, "store": 2, "table": 3, "curves": 2}  # outputs of a stage, where there is more than one
+# outputs of a stage, where there is more than one
+LAST = {"draw": 2, "store": 2, "table": 3, "curves": 2, "aggregate": 3, "front": 4}
 _count, _seal = 0, seal
 
 

@@ -59,6 +59,7 @@ def with_own(study) -> Path:
         "measure": 1,
         "quality": 1,
         "faces": 1,
+        "front": 1,
         "classify": 1,
         "aggregate": 1,
         "table": 1,
@@ -71,7 +72,7 @@ def with_own(study) -> Path:
     assert run.returncode == 0, run.stdout + run.stderr
     after = digests(study, "results/toy/**/*.npy", "results/toy/*.csv", "results/toy/ranks/**/*")
     changed = {name for name, digest in before.items() if after[name] != digest}
-    tables = ("psr", "strongest", "comparisons", "quality", "faces", "table1")
+    tables = ("psr", "strongest", "comparisons", "quality", "faces", "front", "needed", "table1")
     assert changed == {f"results/toy/{table}.csv" for table in tables}
     assert job_counts(snakemake(study, "-n", *asked).stdout) == {}
     # those of one attack alone are no more part of the study when it is taken out

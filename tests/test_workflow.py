@@ -22,7 +22,7 @@ from cloakbench.report.verify import differences
 from cloakbench.study.grid import left_over
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 
-TABLES = {"faces": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
+TABLES = {"faces": 1, "front": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
 FROM_RANKS = {table: count for table, count in TABLES.items() if table != "faces"}
 CELLS = ["source", "attack", "eps", "storage", "target"]
 
@@ -79,13 +79,13 @@ EDITS = {
     # what a job runs, and nobody else
     ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
     ("measures/look.py", "np.stack(faces)", "np.array(faces)"): {"look": 20, "classify": 20} | TABLES,
-    ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "provenance": 1},
+    ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "front": 1, "provenance": 1},
     ("attacks/losses.py", "(clean).argmin(dim=1)", "(clean).argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
     ("attacks/losses.py", "others - logits.gather", "others + 0 - logits.gather"): {},  # of a goal that it has not
     ("attacks/transforms.py", "/ 2**copy", "/ 2.0**copy"): {},  # of a view that it has not
     ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
-    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"faces": 1, "provenance": 1},
-    ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "provenance": 1},
+    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"faces": 1, "front": 1, "provenance": 1},
+    ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "front": 1, "provenance": 1},
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): FROM_RANKS,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
@@ -176,7 +176,7 @@ def test_quality_is_measured_where_it_is_asked_for(toy, tmp_path):
     (tmp_path / "less.yaml").write_text("measures: []")
     assert would_run(toy, tmp_path / "less.yaml") == {"provenance": 1}
     run = snakemake(tmp_path, "-n", "--configfile", TOY, tmp_path / "less.yaml")
-    assert {"measure", "quality"}.isdisjoint(job_counts(run.stdout))
+    assert {"measure", "quality", "front"}.isdisjoint(job_counts(run.stdout))
 
 
 def test_every_attack_of_the_catalogue_is_planned(toy, tmp_path):

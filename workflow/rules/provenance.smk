@@ -6,7 +6,7 @@ rule provenance:
         rules.aggregate.input,
         STORED,
         rates=rules.aggregate.output,
-        quality=rules.quality.output if MEASURED else [],
+        quality=[rules.quality.output.quality, rules.front.output.cells, rules.front.output.needed] if MEASURED else [],
         faces=rules.faces.output,
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],

@@ -79,6 +79,39 @@ def _panel(axis: plt.Axes, panel: pd.DataFrame, colours: Mapping) -> None:
     axis.set_ylim(-3, 103)
 
 
+def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:
+    """A row a storage, a column a target, a line a source and attack: PSR against the median SSIM, a point a budget;
+    rings round the points that no other one beats in both. front: front.csv."""
+    storages, targets = list(front["storage"].unique()), list(front["target"].unique())
+    cloaks = list(dict.fromkeys(zip(front["source"], front["attack"], strict=True)))
+    sns.set_theme(style="whitegrid", context="paper")
+    looks = dict(zip(cloaks, sns.color_palette("husl", len(cloaks)), strict=True))
+    size = (2.8 * len(targets) + 2.2, 2.6 * len(storages) + 0.8)
+    figure, axes = plt.subplots(
+        len(storages), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for row, storage in zip(axes, storages, strict=True):
+        for axis, target in zip(row, targets, strict=True):
+            panel = front[(front["storage"] == storage) & (front["target"] == target)]
+            for number, ((source, attack), line) in enumerate(panel.groupby(["source", "attack"], sort=False)):
+                line, look = line.sort_values("eps"), looks[source, attack]
+                dash, marker = ("-", "--", ":", "-.")[number % 4], "osD^v"[number % 5]
+                label = f"{attack}, on {source}"
+                axis.plot(line["ssim"], line["psr"], dash, marker=marker, markersize=3, color=look, label=label)
+            best = panel[panel["front_ssim"]]
+            axis.plot(best["ssim"], best["psr"], "o", markersize=8, markerfacecolor="none", color="0.3")
+            axis.set(title=f"{target}, {storage}", ylim=(-3, 103))
+    axes[0, 0].invert_xaxis()
+    for axis in axes[-1]:
+        axis.set_xlabel("median SSIM")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("PSR (%)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="cloak", loc="outside right upper")
+    figure.suptitle(f"{title(about)}\nagainst what it costs to the eye, top-{front['top_k'].min()}")
+    return figure
+
+
 def examples(rows: Mapping[str, Mapping[str, str]], about: Mapping) -> Figure:
     """The first subject's face: a row a source and attack, a column a budget, each the first face of its file.
 

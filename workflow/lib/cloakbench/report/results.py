@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from cloakbench.attacks import entries
-from cloakbench.measures.cells import read_baseline, read_cells
+from cloakbench.files.reading import read_table
+from cloakbench.measures.cells import read_baseline, read_cells, read_psr
 from cloakbench.measures.quality import QUALITY
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
@@ -18,10 +19,11 @@ from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
 from cloakbench.report.faces import quality_of
 from cloakbench.statistics import searchers
+from cloakbench.statistics.front import budgets_needed, front
 from cloakbench.statistics.paired import comparisons
 from cloakbench.statistics.psr import protection
 from cloakbench.statistics.spread import spread
-from cloakbench.study.grid import cells, reference
+from cloakbench.study.grid import cells, keys_of, reference
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,31 @@ def quality(study: Path, config: Mapping) -> str:
     chunks = config["compute"]["chunks"]
     tables = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
     return pd.concat(tables, ignore_index=True).to_csv(index=False)
+
+
+@dataclass(frozen=True)
+class Costed:
+    """What protection is set against: ranks, and the tables psr.csv and quality.csv."""
+
+    ranks: pd.DataFrame
+    psr: pd.DataFrame
+    quality: pd.DataFrame
+    missed: str
+
+
+def costed(study: Path, config: Mapping) -> Costed:
+    """Of a results folder. config: matrix and detection."""
+    names = dict.fromkeys(keys_of("store", config["matrix"]), str) | {"eps": int}
+    costs = read_table(study / "quality.csv", dtype=names, keep_default_na=False, na_values=[""])
+    ranks, psr = read_cells(study / "ranks", config["matrix"]), read_psr(study / "psr.csv")
+    return Costed(ranks, psr, costs, config["detection"]["missed"])
+
+
+# from what protection is set against, at the smallest k
+FROM_QUALITY: dict[str, Callable[[Costed], pd.DataFrame]] = {
+    "front.csv": lambda of: front(of.psr, of.quality, min(of.psr["top_k"])),
+    "needed.csv": lambda of: budgets_needed(of.ranks, of.quality, min(of.psr["top_k"]), of.missed),
+}
 
 
 # from psr.csv and what a table says of its study

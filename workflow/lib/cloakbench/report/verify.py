@@ -14,7 +14,7 @@ from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
 from cloakbench.report.faces import rows as faces
-from cloakbench.report.results import FROM_PSR, FROM_RANKS, judged, quality
+from cloakbench.report.results import FROM_PSR, FROM_QUALITY, FROM_RANKS, costed, judged, quality
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
 
@@ -89,6 +89,10 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
         yield "quality.csv", lambda: quality(study, config)
     if "faces.csv" in facts["files"]:
         yield "faces.csv", lambda: faces(study, config)
+    against = cache(lambda: costed(study, config))
+    for name, table in FROM_QUALITY.items():
+        if name in facts["files"]:
+            yield name, lambda table=table: table(against()).to_csv(index=False)
     for name, derive in FROM_PSR.items():
         if name in facts["files"]:
             yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])

@@ -212,6 +212,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "compare": not compared,
                 "measure": unmeasured,
                 "quality": unmeasured,
+                "front": unmeasured,
             }.get(stage, False)
         )
 
