@@ -78,8 +78,8 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
     of = cache(lambda: judged(study, config))
 
     def anew(name: str) -> str:
-        table = FROM_RANKS[name](of())
         columns = (study / name).read_text(encoding="utf-8").partition("\n")[0].split(",")
+        table = FROM_RANKS[name](of())
         return table[[column for column in table if column in columns]].to_csv(index=False)  # an earlier version's
 
     for name in FROM_RANKS:
