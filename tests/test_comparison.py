@@ -175,7 +175,7 @@ def test_photos_of_one_subject_are_no_independent_trials(published):
     one = published[at(published, *cell)]
     faces = pd.DataFrame(
         [
-            (i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 0.0, 64)
+            (i // 5, i % 5, *cell[:3], "jpeg75", cell[3], 1, rank, 0, rank, 0.0, 64, None, None, None)
             for i, rank in enumerate([0, 9] * 250)
         ],
         columns=columns(NAMES),

@@ -44,12 +44,12 @@ def peak(folder, config) -> tuple[int, int]:
 
 def test_memory_does_not_grow_with_cells(tmp_path):
     """But for the list of what the table was made from, which its seal has to name: a path and a hash for each file."""
-    small, large = study(tmp_path / "small", 2), study(tmp_path / "large", 40)
+    small, large = study(tmp_path / "small", 2), study(tmp_path / "large", 12)
     peak(tmp_path / "small", small)  # what is loaded once
     few, lines = peak(tmp_path / "small", small)
     many, more = peak(tmp_path / "large", large)
-    assert (lines, more) == (1 + 4 * (40 + 4), 1 + 4 * (800 + 4))
-    assert (many - few) / (800 - 40) < 2500  # bytes a cell
+    assert (lines, more) == (1 + 4 * (40 + 4), 1 + 4 * (240 + 4))
+    assert (many - few) / (240 - 40) < 2500  # bytes a cell
 
 
 def test_each_row_has_the_quality_of_its_picture(tmp_path):

@@ -174,7 +174,7 @@ CHANGES = {
 
 def test_quality_is_measured_where_it_is_asked_for(toy, tmp_path):
     (tmp_path / "less.yaml").write_text("measures: []")
-    assert would_run(toy, tmp_path / "less.yaml") == {"provenance": 1}
+    assert would_run(toy, tmp_path / "less.yaml") == {"faces": 1, "provenance": 1}
     run = snakemake(tmp_path, "-n", "--configfile", TOY, tmp_path / "less.yaml")
     assert {"measure", "quality", "front"}.isdisjoint(job_counts(run.stdout))
 
