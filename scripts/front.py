@@ -12,9 +12,11 @@ def main(options):
     from cloakbench.report.results import FROM_QUALITY, costed
 
     of = costed(options.study, options.config)
-    for path in options.outputs:
-        write_text(path, FROM_QUALITY[path.name](of).to_csv(index=False))
-    save(against_quality(FROM_QUALITY["front.csv"](of), options.about), *options.figures)
+    tables = {path: FROM_QUALITY[path.name](of) for path in options.outputs}
+    for path, table in tables.items():
+        write_text(path, table.to_csv(index=False))
+    front = next(table for path, table in tables.items() if path.name == "front.csv")
+    save(against_quality(front, options.about), *options.figures)
 
 
 if __name__ == "__main__":

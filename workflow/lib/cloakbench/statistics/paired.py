@@ -11,13 +11,12 @@ from statsmodels.stats.multitest import multipletests
 
 from cloakbench.errors import InputError
 from cloakbench.statistics.intervals import of_difference, pairs_of
-from cloakbench.statistics.psr import counted, hidden
+from cloakbench.statistics.psr import FACE, counted, hidden
 from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 
 ALPHA = 0.05
 K = 1  # what is tested: a larger k holds the faces of a smaller one and says nothing of its own
-FACE = ["subject", "photo"]
 COUNTS = ["faces", "both", "only", "only_reference", "neither"]
 RATES = ["psr", "psr_reference", "difference", "low", "high"]
 TESTED = ["p", "p_adjusted", "tests", "least"]

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from cloakbench.statistics.psr import FACE
 from cloakbench.study.keys import NAMES
-
-FACE = ["subject", "photo"]
 
 
 def named_by_any(ranks: pd.DataFrame) -> pd.DataFrame:
