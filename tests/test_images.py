@@ -145,6 +145,15 @@ def test_jpeg_has_the_quality_and_subsampling_asked_for(photo, subsampling):
     assert len(encode(face, storage | {"quality": 30})) < len(encode(face, storage))
 
 
+def test_webp_has_the_quality_asked_for(photo):
+    face, reference = np.asarray(photo), io.BytesIO()
+    stored = encode(face, {"format": "webp", "quality": 75})
+    Image.fromarray(face).save(reference, "WEBP", quality=75)
+    assert stored == reference.getvalue()
+    assert stored[:4] + stored[8:16] == b"RIFFWEBPVP8 "  # lossy
+    assert len(encode(face, {"format": "webp", "quality": 30})) < len(stored)
+
+
 def test_png_loses_nothing_and_resize_resizes(photo):
     face = np.asarray(photo.resize((64, 64)))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode(face, {"format": "png"})))), face)

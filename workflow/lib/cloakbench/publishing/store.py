@@ -66,11 +66,19 @@ def save_jpeg(picture: Image.Image, file: io.BytesIO, storage: Mapping) -> None:
     picture.save(file, "JPEG", quality=storage["quality"], subsampling=SUBSAMPLING[storage["subsampling"]])
 
 
+def save_webp(picture: Image.Image, file: io.BytesIO, storage: Mapping) -> None:
+    picture.save(file, "WEBP", quality=storage["quality"])
+
+
 def save_png(picture: Image.Image, file: io.BytesIO, storage: Mapping) -> None:
     picture.save(file, "PNG")
 
 
-FORMATS = {"jpeg": Format(".jpg", save_jpeg), "png": Format(".png", save_png)}
+FORMATS = {
+    "jpeg": Format(".jpg", save_jpeg),
+    "webp": Format(".webp", save_webp),
+    "png": Format(".png", save_png),
+}
 
 
 def read_stored(directory: Path, file: str, digest: str) -> Image.Image:

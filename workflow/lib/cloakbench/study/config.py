@@ -23,6 +23,8 @@ from cloakbench.study.sources import recognisers, resizable
 
 FAMILY = ".schema.yaml"  # how the names of the schemas of attacks' families end
 OWN_GRAPH = ("torch_export", "onnx")  # files that hold the network itself
+# what a storage's format reads, and takes without the key
+ENCODED = {"jpeg": {"quality": 75, "subsampling": "4:2:0"}, "webp": {"quality": 75}, "png": {}}
 TREE = "a folder <root>/<identity>/<photo>"
 
 
@@ -204,9 +206,9 @@ def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
         if "sha256" in models[name]:
             yield ("models", name, "md5"), "sha256 is checked"
     for name, stored in config["storages"].items():
-        if stored["format"] != "jpeg":
-            for key in ("quality", "subsampling"):
-                yield ("storages", name, key), f"{stored['format']} loses nothing"
+        for key in ENCODED["jpeg"].keys() - ENCODED[stored["format"]].keys():
+            lossless = "loses nothing" if not ENCODED[stored["format"]] else "always halves its chroma, 4:2:0"
+            yield ("storages", name, key), f"{stored['format']} {lossless}"
 
 
 def check_unused(config: Mapping, shipped: Mapping) -> None:
@@ -241,9 +243,8 @@ def fill_where_read(config: dict) -> None:
     if dataset["loader"] == "vggface2":
         dataset.setdefault("split", "train")
     for stored in config["storages"].values():
-        if stored["format"] == "jpeg":
-            stored.setdefault("quality", 75)
-            stored.setdefault("subsampling", "4:2:0")
+        for key, value in ENCODED[stored["format"]].items():
+            stored.setdefault(key, value)  # after what the config says: jobs are told it in this order
     for model in config["models"].values():
         model |= {key: homed(model[key]) for key in ("weights", "classes") if key in model}
         if model["head"] == "gallery":
