@@ -21,7 +21,7 @@ from cloakbench.paper.comparison import (
     read_published,
 )
 from cloakbench.paper.page import comparison_markdown
-from cloakbench.statistics.psr import protection
+from cloakbench.statistics.psr import hidden_by_cell, protection
 from cloakbench.study.grid import PAPER as GRID
 from cloakbench.study.keys import NAMES
 from conftest import ROOT
@@ -396,6 +396,27 @@ def test_two_proportions_are_tested_with_the_pooled_score():
     for bim, beyond in ((46.0, 1), (47.0, 0)):
         row = evaluate([claim], cells.assign(psr=[bim, 60.0])).iloc[0]
         assert (row["cells"], row["violations"], row["beyond_noise"]) == (1, 1, beyond)
+
+
+def ranked(attack: str, eps: int, ranks: list[int]) -> pd.DataFrame:
+    """A cell's ranks file of FaceNet's own faces, as far as tables are made of it: a face a subject."""
+    cell = {"source": "facenet", "attack": attack, "eps": eps, "storage": "jpeg75", "target": "facenet"}
+    faces = pd.DataFrame({"subject": range(len(ranks)), "photo": 0, "rank": pd.array(ranks, "Int64")})
+    return faces.assign(**cell, detected=1, label=0, predicted=0, outside=0.0, classes=100)
+
+
+@pytest.mark.parametrize("people, beyond", [(62, 1), (1, 0)])
+def test_cells_of_a_study_are_tested_on_the_same_faces(people, beyond):
+    """ILLC hides 30 of 62 faces, BIM 22 of these and none beside: z is 1.45, the sign-flip test of 8 faces of 8 people
+    says .0039; of one person it is no evidence."""
+    bim, illc = ([9] * count + [0] * (62 - count) for count in (22, 30))
+    ranks = pd.concat([ranked("clean", 0, [0] * 62), ranked("bim", 4, bim), ranked("illc", 4, illc)])
+    ranks = ranks.assign(photo=ranks["subject"] // people, subject=ranks["subject"] % people)
+    claim = Claim("c", "t.", "s", ordered(["attack"], {"attack": "bim"}, {"attack": "illc"}))
+    psr = protection(ranks, [1]).assign(subjects=62)
+    for faces, found in ((None, 0), (hidden_by_cell(ranks, [1]), beyond)):
+        row = evaluate([claim], psr, faces=faces).iloc[0]
+        assert (row["cells"], row["violations"], row["beyond_noise"]) == (1, 1, found)
 
 
 def test_one_proportion_is_tested_against_its_bound():

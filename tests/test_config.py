@@ -104,7 +104,10 @@ UNUSED = {
     "dataset: {identities: 40}": ["top_k: 50", "names 40 identities"],
     "storages: {jpeg75: {format: png, quality: 30}}": ["storages.jpeg75.quality: 30 would not be used", "remove it"],
     "storages: {x: {format: png, subsampling: '4:4:4'}}": ["storages.x.subsampling: '4:4:4' would not be used"],
-    "storages: {x: {format: webp, subsampling: '4:4:4'}}": ["storages.x.subsampling: '4:4:4' would not be used", "4:2:0"],
+    "storages: {x: {format: webp, subsampling: '4:4:4'}}": [
+        "storages.x.subsampling: '4:4:4' would not be used",
+        "4:2:0",
+    ],
     "dataset: {root: photos}": ["dataset.root: 'photos' would not be used", "loader synthetic renders its photos"],
     "dataset: {split: train}": ["dataset.split: 'train' would not be used", "loader synthetic has no splits"],
     "compute: {precision: tf32, device: cpu}": ["compute.precision: tf32 would not be used"],

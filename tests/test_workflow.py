@@ -6,6 +6,8 @@ import hashlib
 import json
 import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,12 @@ from cloakbench.attacks.families import shares_path
 from cloakbench.attacks.goals import GOALS
 from cloakbench.files.inspection import sealed
 from cloakbench.files.seals import read_seal
+from cloakbench.report.results import FROM_QUALITY
+from cloakbench.report.results import FROM_RANKS as FROM_RANKS_ALONE
 from cloakbench.report.verify import differences
 from cloakbench.study.grid import left_over
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
+from references.tables import recompute
 
 TABLES = {"faces": 1, "front": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
 FROM_RANKS = {table: count for table, count in TABLES.items() if table != "faces"}
@@ -48,6 +53,36 @@ def would_run(toy, *arguments, root=ROOT) -> dict[str, int]:
 
 def test_a_finished_study_reruns_nothing(toy):
     assert would_run(toy) == {}
+
+
+def test_every_number_of_the_tables_follows_from_the_leaf_files(toy):
+    compared = recompute(toy / "results/toy")
+    assert set(compared) == {*FROM_RANKS_ALONE, *FROM_QUALITY, "quality.csv"}
+    table = pd.read_csv(toy / "results/toy/psr.csv")
+    said = {*CELLS, "top_k", "knows", "gradients"}  # what a cell is, and what its attack is
+    assert compared["psr.csv"] == len(table) * len({*table} - said)
+
+
+def test_an_export_names_nobody(toy, tmp_path, monkeypatch):
+    """And its tables follow from its ranks."""
+    monkeypatch.chdir(tmp_path)
+    study, output = toy / "results/toy", tmp_path / "export/toy"
+    command = [sys.executable, "-m", "cloakbench", "export", study]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.startswith("export/toy: "), run.stderr
+    photos = pd.concat([pd.read_csv(study / name) for name in ("subjects.csv", "enrolment.csv")])
+    hidden = {*photos["identity"], *photos["file"], *photos["sha256"], str(toy), *map(str, ROOT.parents[:-1])}
+    for path in (path for path in output.rglob("*") if path.is_file()):
+        text = path.read_text()
+        assert not [word for word in hidden if word in text], path
+    assert recompute(output) == recompute(study)
+    one, other = (pd.read_csv(folder / "ranks/facenet/bim/eps5/jpeg75/senet50.csv") for folder in (study, output))
+    anew = ["label", "predicted", "other"]
+    pd.testing.assert_frame_equal(one.drop(columns=anew), other.drop(columns=anew))
+    assert [*other["label"]] == [*range(len(other))]  # one after another, wherever they stand in the class list
+    assert ((one["label"] == one["predicted"]) == (other["label"] == other["predicted"])).all()
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "is there already; give another --output" in again.stderr
 
 
 def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):

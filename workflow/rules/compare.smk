@@ -7,6 +7,8 @@ rule compare:
     """Published and measured PSR cell by cell, and the paper's claims judged on both."""
     input:
         again("compare"),
+        every_cell(RANKS, "classify"),
+        expand(rules.baseline.output.ranks, model=MATRIX["target"]),
         psr=rules.aggregate.output.psr,
         published=PUBLISHED,
     output:
@@ -24,10 +26,14 @@ rule compare:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("compare.py"),
+        folder=lambda wildcards: STUDY,
+        judged=json.dumps(of_tables(config), sort_keys=True),
         about=ABOUT_HASH,
         settings=made_with("compare"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/compare.py "
+        "--study {params.folder:q} "
+        "--config {params.judged:q} "
         "--psr {input.psr:q} "
         "--about $CLOAKBENCH_ABOUT "
         "--outputs {output:q} "

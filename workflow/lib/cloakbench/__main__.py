@@ -27,6 +27,10 @@ def main() -> None:
     compare.add_argument("--reference", metavar="ATTACK", help="or clean; the study's own if not given")
     compare.add_argument("--top-k", type=int, default=1, metavar="K")
     compare.set_defaults(run=run_compare)
+    export = commands.add_parser("export", help="a study's tables and ranks without names, paths or pictures")
+    export.add_argument("study", type=Path, help="results/<study>")
+    export.add_argument("--output", type=Path, metavar="FOLDER", help="export/<study> if not given")
+    export.set_defaults(run=run_export)
     copies = commands.add_parser("copies", help="list the photos of a folder that a study would pass over")
     copies.add_argument("root", type=Path, help="<root>/<identity>/<photo>")
     copies.add_argument("--altered", type=int, default=0, metavar="N", help="alter N photos: are these copies found?")
@@ -89,6 +93,16 @@ def run_compare(options: Namespace) -> int:
     )
     said += f" photos), adjusted by Tarone and Holm over these {len(table)} comparisons"
     print(f"\n{said}; {_repeatable(options.study)}")
+    return 0
+
+
+def run_export(options: Namespace) -> int:
+    """Write what may be given to others; print where."""
+    from cloakbench.report.export import export  # slow to import, so not for --help
+
+    output = options.output or Path("export") / options.study.resolve().name
+    files = export(options.study, output)
+    print(f"{output}: {len(files)} files, no name, path or picture in them; docs/data.md says what they still tell")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import erfc, sqrt
 
@@ -11,6 +11,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from cloakbench.paper.comparison import PAPER_N, Tests, at_least, at_most, falls, in_paper_grid, ordered, rises
+from cloakbench.statistics.paired import sign_flips
 
 EVALUATED = ["storage", "claim", "text", "section", "cells", "violations", "beyond_noise", "verdict"]
 HIGH = 90  # per cent; the paper calls a protection "high" without a number
@@ -191,24 +192,26 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def evaluate(claims: Iterable[Claim], psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
+def evaluate(
+    claims: Iterable[Claim], psr: pd.DataFrame, n: int = PAPER_N, faces: Mapping[tuple, pd.Series] | None = None
+) -> pd.DataFrame:
     """What a PSR table says to each statement, one row a storage and claim.
 
     `psr` is a study's table or the published one; `n` subjects stand behind each cell of a table without the
     column `subjects`. Cells outside the paper's grid are left aside. `cells` counts the cells or pairs tested,
-    `violations` those that say otherwise, `beyond_noise` the violations that are significant at 95 %: a score
-    test of two proportions, or of one against a bound, corrected by Benjamini and Hochberg over the cells of
-    the claim (of 450 pairs, some would fail by chance alone). In claims about the largest PSR, top-1 stands
-    for every k: a larger k never raises it.
+    `violations` those that say otherwise, `beyond_noise` the violations that are significant at 95 %, corrected by
+    Benjamini and Hochberg over the cells of the claim (of 450 pairs, some would fail by chance alone). In claims about
+    the largest PSR, top-1 stands for every k: a larger k never raises it.
 
-    Attacks, targets and budgets are compared on the same faces, where a paired test would be in place, but
-    only the marginal counts are at hand: the unpaired test is conservative, and says "within noise" too often
-    rather than too seldom.
+    Attacks, targets and budgets of a study are compared on the same faces: `faces`, from `psr.hidden_by_cell`, with the
+    mid-p of the exact sign-flip test over subjects. A cell and a bound, and two cells of a table of which no more is at
+    hand, as the published one, with a score test of two proportions, which is conservative for the same faces: it says
+    "within noise" too often rather than too seldom.
 
     verdict: "supported" (no violation), "contradicted within noise", "contradicted" (some are beyond noise),
     "not covered" (no cell that the claim is about).
     """
-    cells = in_paper_grid(psr, n)
+    cells = in_paper_grid(psr, n, faces)
     rows = [
         {"storage": storage, **_evaluated(claim, cells[cells["storage"] == storage])}
         for storage in (cells["storage"].unique() if len(cells) else [""])
@@ -241,17 +244,23 @@ def _verdict(cells: int, violated: bool, beyond_noise: bool) -> str:
 
 
 def _significant(tests: pd.DataFrame, violated: pd.Series) -> np.ndarray:
-    """Which rows differ from what is claimed at a false discovery rate of 5 %.
+    """Which rows differ from what is claimed at a false discovery rate of 5 %."""
+    if not violated.any():
+        return np.zeros(len(tests), dtype=bool)
+    ps = [_p(test) if wrong else 1.0 for test, wrong in zip(tests.itertuples(), violated, strict=True)]
+    return multipletests(ps, alpha=0.05, method="fdr_bh")[0]
+
+
+def _p(test: tuple) -> float:
+    """Two-sided. Of two cells whose faces are known: of the faces that both have, `paired.sign_flips`. Else
 
     z = (low - high) / sqrt(p (1 - p) (1/n_high + 1/n_low)) with p the pooled proportion; a bound is a sample
     without end, whose share of the pool is all of it.
     """
-    if not violated.any():
-        return np.zeros(len(tests), dtype=bool)
-    high, low = tests["high"].to_numpy(float) / 100, tests["low"].to_numpy(float) / 100
-    spread_high, spread_low = 1 / tests["high_n"].to_numpy(float), 1 / tests["low_n"].to_numpy(float)
+    if test.high_faces is not None and test.low_faces is not None:
+        both = pd.concat([test.high_faces, test.low_faces], axis=1, join="inner")
+        return sign_flips((both.iloc[:, 1] - both.iloc[:, 0]).groupby(level="subject").sum())
+    high, low, spread_high, spread_low = test.high / 100, test.low / 100, 1 / test.high_n, 1 / test.low_n
     pooled = (high * spread_low + low * spread_high) / (spread_high + spread_low)
-    deviation = np.sqrt(pooled * (1 - pooled) * (spread_high + spread_low))
-    z = np.divide(low - high, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    p_values = [erfc(max(score, 0) / sqrt(2)) for score in np.where(violated, z, 0)]
-    return multipletests(p_values, alpha=0.05, method="fdr_bh")[0]
+    deviation = sqrt(pooled * (1 - pooled) * (spread_high + spread_low))
+    return erfc((low - high) / deviation / sqrt(2)) if deviation > 0 else 1.0

@@ -29,6 +29,7 @@ KEYS = [*(key for key in NAMES if key not in DEFAULTS), "top_k"]
 TABLE1 = Path(__file__).with_name("table1.csv")
 PUBLISHED = [*CELL, "psr", "flag"]
 COMPARED = [*KEYS, "published", "measured", "difference", "low", "high", "verdict", "flag"]
+OF_A_CELL = ["psr", "subjects", "faces"]
 PAPER_N = 100
 
 
@@ -68,13 +69,16 @@ def compare(psr: pd.DataFrame, published: pd.DataFrame, published_n: int = PAPER
     return both[COMPARED]
 
 
-def in_paper_grid(psr: pd.DataFrame, n: int = PAPER_N) -> pd.DataFrame:
-    """The measured cells of the paper's grid, with `subjects` (n) and `storage` where the table has none, and `box`
-    (white: source and target are one model, black: they differ). Raises InputError as `compare` does."""
+def in_paper_grid(psr: pd.DataFrame, n: int = PAPER_N, faces: Mapping[tuple, pd.Series] | None = None) -> pd.DataFrame:
+    """The measured cells of the paper's grid, with `subjects` (n) and `storage` where the table has none, `box` (white:
+    source and target are one model, black: they differ), and `faces`, as `psr.hidden_by_cell` gives them, if it has.
+    Raises InputError as `compare` does."""
     psr = psr if "storage" in psr else psr.assign(storage="")
     psr = psr if "subjects" in psr else psr.assign(subjects=n)
-    cells = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))[[*KEYS, "subjects", "psr"]]
-    cells = select(cells, PAPER).reset_index(drop=True)
+    cells = _measured(_checked(psr, [*KEYS, "subjects", "psr"], "psr"))
+    names = cells[[*(key for key in NAMES if key in cells), "top_k"]].itertuples(index=False, name=None)
+    cells = cells.assign(faces=pd.Series([(faces or {}).get(name) for name in names], index=cells.index, dtype=object))
+    cells = select(cells[[*KEYS, *OF_A_CELL]], PAPER).reset_index(drop=True)
     return cells.assign(box=np.where(cells["source"] == cells["target"], "white", "black"))
 
 
@@ -87,28 +91,18 @@ def select(cells: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 
 Tests = Callable[[pd.DataFrame], pd.DataFrame]
-"""From cells to what a statement says of them: rows of `high, high_n, low, low_n, strict`, meaning that the
-PSR `high` of `high_n` subjects is at least (strict: above) `low` of `low_n`; a fixed bound has infinite n."""
+"""From cells to what a statement says of them, rows of `high, high_n, high_faces, low, low_n, low_faces, strict`: the
+PSR `high` of `high_n` subjects is at least (strict: above) `low` of `low_n`. A bound has infinite n and no faces."""
 
 
 def at_least(bound: float, **where: object) -> Tests:
     """The PSR of every selected cell is at least `bound` percent."""
-
-    def tests(cells: pd.DataFrame) -> pd.DataFrame:
-        chosen = select(cells, where)
-        return chosen.assign(high=chosen["psr"], high_n=chosen["subjects"], low=bound, low_n=np.inf, strict=False)
-
-    return tests
+    return lambda cells: _said(select(cells, where), high="", low=bound)
 
 
 def at_most(bound: float, *, strict: bool = False, **where: object) -> Tests:
     """The PSR of every selected cell is at most (strict: below) `bound` percent."""
-
-    def tests(cells: pd.DataFrame) -> pd.DataFrame:
-        chosen = select(cells, where)
-        return chosen.assign(high=bound, high_n=np.inf, low=chosen["psr"], low_n=chosen["subjects"], strict=strict)
-
-    return tests
+    return lambda cells: _said(select(cells, where), high=bound, low="", strict=strict)
 
 
 def ordered(differing: Iterable[str], higher: Mapping, lower: Mapping, **where: object) -> Tests:
@@ -120,33 +114,35 @@ def ordered(differing: Iterable[str], higher: Mapping, lower: Mapping, **where: 
         chosen = select(cells, where)
         pairs = select(chosen, higher).merge(select(chosen, lower), on=same, suffixes=("", "_low"))
         itself = (pairs[differing].to_numpy() == pairs[[f"{key}_low" for key in differing]].to_numpy()).all(axis=1)
-        names = {"psr": "high", "subjects": "high_n", "psr_low": "low", "subjects_low": "low_n"}
-        return pairs[~itself].rename(columns=names).assign(strict=False)
+        return _said(pairs[~itself], high="", low="_low")
 
     return tests
 
 
 def rises(**where: object) -> Tests:
     """PSR is at least that of the next smaller budget."""
-    return _neighbours("eps", ("psr_before", "subjects_before", "psr", "subjects"), where)
+    return lambda cells: _said(_neighbours(select(cells, where), "eps"), high="", low="_before")
 
 
 def falls(**where: object) -> Tests:
     """PSR is at most that of the next smaller k."""
-    return _neighbours("top_k", ("psr", "subjects", "psr_before", "subjects_before"), where)
+    return lambda cells: _said(_neighbours(select(cells, where), "top_k"), high="_before", low="")
 
 
-def _neighbours(along: str, low_then_high: tuple[str, ...], where: Mapping) -> Tests:
+def _neighbours(cells: pd.DataFrame, along: str) -> pd.DataFrame:
+    """Each cell with the columns of the next smaller one along a key, `_before`."""
     same = [key for key in KEYS if key != along]
+    cells = cells.sort_values(along)
+    before = cells.groupby(same, sort=False)[OF_A_CELL].shift().add_suffix("_before")
+    return cells.join(before).dropna(subset="psr_before")
 
-    def tests(cells: pd.DataFrame) -> pd.DataFrame:
-        chosen = select(cells, where).sort_values(along)
-        before = chosen.groupby(same, sort=False)[["psr", "subjects"]].shift().add_suffix("_before")
-        pairs = chosen.join(before).dropna(subset="psr_before")
-        columns = dict(zip(low_then_high, ("low", "low_n", "high", "high_n"), strict=True))
-        return pairs.rename(columns=columns).assign(strict=False)
 
-    return tests
+def _said(rows: pd.DataFrame, high: str | float, low: str | float, strict: bool = False) -> pd.DataFrame:
+    """high, low: what follows the names of a cell's columns, or a bound."""
+    for side, of in (("high", high), ("low", low)):
+        cell = [rows[f"{name}{of}"] for name in OF_A_CELL] if isinstance(of, str) else [of, np.inf, None]
+        rows = rows.assign(**dict(zip((side, f"{side}_n", f"{side}_faces"), cell, strict=True)))
+    return rows.assign(strict=strict)
 
 
 def _newcombe(measured: pd.Series, n: pd.Series, published: pd.Series, published_n: int) -> tuple:

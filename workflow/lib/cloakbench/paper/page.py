@@ -17,7 +17,7 @@ def comparison_markdown(comparison: pd.DataFrame, claims_published: pd.DataFrame
         _counts(comparison).to_markdown(index=False, floatfmt=".1f"),
         "## Statements of the paper",
         "In brackets: violating of tested cells or pairs, and how many of them are beyond noise "
-        "(significant at 95 %, corrected over the cells of the statement).",
+        "(significant at 95 %, corrected over the cells of the statement; of measured ones on the same faces).",
         _beside(claims_published, claims_study).to_markdown(index=False),
         "## Cell by cell",
         _cell_table(comparison).to_markdown(index=False, floatfmt=".1f"),

@@ -21,7 +21,7 @@ from cloakbench.report.faces import quality_of
 from cloakbench.statistics import searchers
 from cloakbench.statistics.front import budgets_needed, front
 from cloakbench.statistics.paired import comparisons
-from cloakbench.statistics.psr import protection
+from cloakbench.statistics.psr import hidden_by_cell, protection
 from cloakbench.statistics.spread import spread
 from cloakbench.study.grid import cells, keys_of, reference
 
@@ -119,15 +119,22 @@ TABLE1: dict[str, Derive] = {
 }
 
 
-def _comparison_page(psr: pd.DataFrame, about: Mapping) -> str:
+# from these and the ranks, of a study that covers the paper's grid
+DeriveBeside = Callable[[pd.DataFrame, Mapping, Judged], str]
+
+
+def _claims(psr: pd.DataFrame, of: Judged) -> pd.DataFrame:
+    return evaluate(CLAIMS, psr, faces=hidden_by_cell(of.ranks, of.top_k, of.missed))
+
+
+def _comparison_page(psr: pd.DataFrame, about: Mapping, of: Judged) -> str:
     published = read_published(PUBLISHED)
-    claims = evaluate(CLAIMS, published), evaluate(CLAIMS, psr)
+    claims = evaluate(CLAIMS, published), _claims(psr, of)
     return tables.heading(about) + comparison_markdown(compare(psr, published), *claims)
 
 
-COMPARISON: dict[str, Derive] = {
-    "comparison.csv": lambda psr, about: compare(psr, read_published(PUBLISHED)).to_csv(index=False),
-    "claims.csv": lambda psr, about: evaluate(CLAIMS, psr).to_csv(index=False),
+COMPARISON: dict[str, DeriveBeside] = {
+    "comparison.csv": lambda psr, about, of: compare(psr, read_published(PUBLISHED)).to_csv(index=False),
+    "claims.csv": lambda psr, about, of: _claims(psr, of).to_csv(index=False),
     "comparison.md": _comparison_page,
 }
-FROM_PSR = TABLE1 | COMPARISON

@@ -14,7 +14,7 @@ from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
 from cloakbench.report.faces import rows as faces
-from cloakbench.report.results import FROM_PSR, FROM_QUALITY, FROM_RANKS, costed, judged, quality
+from cloakbench.report.results import COMPARISON, FROM_QUALITY, FROM_RANKS, TABLE1, costed, judged, quality
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
 
@@ -93,9 +93,13 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
     for name, table in FROM_QUALITY.items():
         if name in facts["files"]:
             yield name, lambda table=table: table(against()).to_csv(index=False)
-    for name, derive in FROM_PSR.items():
+    told = cache(lambda: (read_psr(study / "psr.csv"), facts["about"]))
+    for name, derive in TABLE1.items():
         if name in facts["files"]:
-            yield name, lambda derive=derive: derive(read_psr(study / "psr.csv"), facts["about"])
+            yield name, lambda derive=derive: derive(*told())
+    for name, beside in COMPARISON.items():
+        if name in facts["files"]:
+            yield name, lambda beside=beside: beside(*told(), of())
 
 
 def _derived(path: Path, derive: Derive) -> Iterator[str]:

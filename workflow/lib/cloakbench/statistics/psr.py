@@ -63,6 +63,13 @@ def hidden(rank: pd.Series, k: int) -> pd.Series:
     return 1 - (rank < k).fillna(False).astype(int)
 
 
+def hidden_by_cell(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protected") -> dict[tuple, pd.Series]:
+    """By the keys of a cell and k, of each face that counts whether it is hidden, 1 or 0, by subject and photo."""
+    keys = [key for key in NAMES if key in ranks]
+    cells = counted(ranks, missed).set_index(FACE).groupby(keys, sort=False)
+    return {(*values, k): hidden(faces["rank"], k) for values, faces in cells for k in top_k}
+
+
 def _rates(group: pd.DataFrame, k: int, missed: str) -> dict[str, float]:
     """Of a cell, filtered here so that none gets lost."""
     faces = counted(group, missed)
