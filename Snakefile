@@ -51,6 +51,7 @@ rule all:
         STORED,
         rules.aggregate.input,
         rules.aggregate.output,
+        CLEAN_SCORES,
         [*rules.quality.output, *rules.front.output] if MEASURED else [],
         rules.faces.output,
         rules.table.output,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,7 @@ import torch.nn.functional as F
 from cloakbench.errors import InputError
 from cloakbench.files.tensors import save_tensors
 from cloakbench.measures.classify import classify
+from cloakbench.measures.clean_scores import clean_scores
 from cloakbench.measures.look import look
 from cloakbench.publishing.store import store
 from cloakbench.recognisers.architectures import build
@@ -169,3 +173,20 @@ def test_outputs_that_are_not_finite_end_the_job(cell):
     recogniser.network.register_forward_hook(lambda *_: torch.full((2, 5), torch.inf))
     with pytest.raises(InputError, match="outputs are not finite numbers"):
         look(rows, folder / "stored", recogniser, {"size": 64, "margin": 0}, "drop", 2, CPU, folder / "out.npy")
+
+
+def test_clean_scores_count_every_comparison(rng):
+    """By plain loops over faces and templates; a score that is a whole thousandth lies in the bin that it opens."""
+    templates = F.normalize(torch.from_numpy(rng.standard_normal((5, 8)).astype("float32")))
+    faces, whose = rng.standard_normal((7, 8)).astype("float32"), rng.integers(0, 5, 7)
+    faces[0], whose[0] = templates[3], 3
+    table = clean_scores(faces, [4, 3], Gallery(templates), whose, 2).set_index("score")
+    assert table["mated"].sum() == 7 and table["non_mated"].sum() == 7 * 4
+    counts = Counter()
+    for face, own in zip(faces.astype(float), whose, strict=True):
+        for person, template in enumerate(templates.double().numpy()):
+            cosine = round(float(face @ template / np.sqrt((face**2).sum() * (template**2).sum())), 6)
+            counts[math.floor(cosine * 1000 + 1e-6) / 1000, "mated" if person == own else "non_mated"] += 1
+    assert counts[1.0, "mated"] == table.loc[1.0, "mated"] == 1
+    for (score, column), count in counts.items():
+        assert table.loc[score, column] == count

@@ -14,7 +14,7 @@ import pytest
 from cloakbench.errors import InputError
 from cloakbench.files.writing import writing_faces
 from cloakbench.report import tables
-from cloakbench.report.figures import curves, panels
+from cloakbench.report.figures import cmc, curves, panels
 from conftest import ROOT
 
 ABOUT = {
@@ -94,6 +94,26 @@ def test_a_cell_without_a_face_is_empty_everywhere(psr, whole_row):
     assert {tuple(line.get_xdata()) for line in lines} == {(4, 16)}
     assert sum(bool(np.isnan(line.get_ydata()[1])) for line in lines) == (8 if whole_row else 4)
     assert all(np.isfinite(line.get_ydata()[0]) for line in lines)
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize("missed, base", [("protected", 4), ("drop", 3)])
+def test_identification_rates_are_drawn_at_every_k(missed, base):
+    """Ranks 0, 2 and 5 and a face that was lost; the curve ends below 100 where it counts."""
+    clean = [0, 0, 1, 0]
+    cloaked = pd.concat(
+        [
+            pd.DataFrame(
+                {"subject": range(4), "photo": 0, "source": "a", "attack": attack, "eps": eps, "storage": "png"}
+            ).assign(target="b", detected=[1, 1, 1, lost], rank=pd.array(ranks, "Int64"), classes=9)
+            for attack, eps, ranks, lost in (("clean", 0, clean, 1), ("x", 4, [0, 2, 5, None], 0))
+        ]
+    )
+    figure = cmc(cloaked, missed, ABOUT)
+    drawn = {line.get_label(): [*line.get_ydata()] for line in figure.axes[0].lines}
+    assert [*figure.axes[0].lines[0].get_xdata()] == [*range(1, 9)]
+    assert drawn["clean"] == [75, *[100] * 7]
+    assert drawn["eps 4"] == pytest.approx([100 * n / base for n in (1, 1, 2, 2, 2, 3, 3, 3)])
     figure.canvas.draw()
 
 

@@ -75,3 +75,41 @@ rule baseline:
         "--output {output.ranks:q} "
         "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"
+
+
+rule clean_scores:
+    """How like clean faces are to their own template and to everybody else's, of a target with a gallery."""
+    input:
+        again("clean_scores"),
+        unpack(lambda wildcards: model_files(wildcards.model)),
+        subjects=f"{STUDY}/subjects.csv",
+        faces=every_clean_face,
+        outputs=rules.look_at_photos.output.outputs,
+    output:
+        scores=f"{STUDY}/scores/{{model}}.csv",
+    log:
+        f"{LOGS}/clean_scores/{{model}}.log",
+    wildcard_constraints:
+        model="|".join(GALLERIES) or "none",
+    conda:
+        "../../envs/cloakbench.yaml"
+    threads: config["compute"]["threads"]
+    params:
+        compute=JUDGING,
+        code=code_of("clean_scores.py"),
+        model=lambda wildcards: model_facts(wildcards.model, "arch", "head"),
+        settings=made_with("clean_scores"),
+    shell:
+        "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/clean_scores.py "
+        "--subjects {input.subjects:q} "
+        "--faces {input.faces:q} "
+        "--outputs {input.outputs:q} "
+        "--weights {input.weights:q} "
+        "--gallery {input.gallery:q} "
+        "--model {params.model:q} "
+        "--output {output.scores:q} "
+        "{params.compute} "
+        "\\\n--settings {params.settings:q} --log {log:q}"
+
+
+CLEAN_SCORES = expand(rules.clean_scores.output.scores, model=[name for name in MATRIX["target"] if name in GALLERIES])

@@ -182,6 +182,12 @@ def every_cell(path, stage):
     return [file for one in wildcards for file in expand(path, **one, **PARTS)]
 
 
+def shown_together(wildcards):
+    """The ranks of one source's cells that are stored alike."""
+    chosen = MATRIX | {"source": [wildcards.source], "storage": [wildcards.storage]}
+    return [RANKS.format(**as_wildcards(cell, MATRIX)) for cell in cells(chosen)]
+
+
 def part_by_part(path, wildcards):
     """The files that a cell's parts lie in."""
     return expand(path, **dict(wildcards), **PARTS)

@@ -2,6 +2,7 @@
 FIGURES = [
     f"{STUDY}/figures/examples.png",
     *expand(f"{STUDY}/figures/psr/{{source}}/{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
+    *expand(f"{STUDY}/figures/cmc/{{source}}/{{storage}}.png", source=MATRIX["source"], storage=MATRIX["storage"]),
 ]
 
 
@@ -13,9 +14,10 @@ EXAMPLES_HASH = handed("CLOAKBENCH_EXAMPLES", EXAMPLES)
 
 
 rule curves:
-    """PSR against the budget for one source, as the paper's Figures 3 to 5."""
+    """PSR against the budget for one source, as the paper's Figures 3 to 5, and whom a longer list would still name."""
     input:
         again("curves"),
+        shown_together,
         psr=rules.aggregate.output.psr,
     output:
         png=report(
@@ -25,22 +27,34 @@ rule curves:
             labels={"figure": "PSR against budget", "source": "{source}", "storage": "{storage}"},
         ),
         pdf=f"{STUDY}/figures/psr/{{source}}/{{storage}}.pdf",
+        cmc=report(
+            f"{STUDY}/figures/cmc/{{source}}/{{storage}}.png",
+            caption="../report/cmc.rst",
+            category="Figures",
+            labels={"figure": "Identification rate against rank", "source": "{source}", "storage": "{storage}"},
+        ),
+        cmc_pdf=f"{STUDY}/figures/cmc/{{source}}/{{storage}}.pdf",
     log:
         f"{LOGS}/curves/{{source}}/{{storage}}.log",
     conda:
         "../../envs/cloakbench.yaml"
     params:
         code=code_of("curves.py"),
+        folder=lambda wildcards: STUDY,
+        judged=json.dumps(of_tables(config), sort_keys=True),
         about=ABOUT_HASH,
         settings=made_with("curves"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/curves.py "
         "--psr {input.psr:q} "
+        "--study {params.folder:q} "
+        "--config {params.judged:q} "
         "--source {wildcards.source} "
         "--storage {wildcards.storage} "
         "--about $CLOAKBENCH_ABOUT "
         "--output {output.png:q} "
         "--output-pdf {output.pdf:q} "
+        "--cmc {output.cmc:q} {output.cmc_pdf:q} "
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,13 +56,16 @@ def classify_photos(
     outputs: np.ndarray, parts: Sequence[int], head: nn.Module, labels: np.ndarray, batch: int
 ) -> np.ndarray:
     """The ranks of clean faces, (N,). parts: how many faces each array had that was looked at."""
-    found, first = [], 0
+    rows = photo_batches(parts, batch)
+    return np.concatenate([judged(outputs[field(outputs)][part], head, labels[part])["rank"] for part in rows])
+
+
+def photo_batches(parts: Sequence[int], batch: int) -> Iterator[slice]:
+    """The rows that were looked at together."""
+    first = 0
     for count in parts:
-        for part in batches(range(count), batch):
-            rows = slice(first + part.start, first + part.stop)
-            found.append(judged(outputs[field(outputs)][rows], head, labels[rows])["rank"])
+        yield from (slice(first + part.start, first + part.stop) for part in batches(range(count), batch))
         first += count
-    return np.concatenate(found)
 
 
 def judged(outputs: np.ndarray, head: nn.Module, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,7 +18,10 @@ from matplotlib.figure import Figure
 from cloakbench.files.reading import open_faces
 from cloakbench.files.writing import writing
 from cloakbench.report.tables import study_name, title
+from cloakbench.statistics.psr import counted, hidden
+from cloakbench.study.grid import CLEAN
 
+LONGEST = 50  # the longest list of candidates that is drawn
 PANELS = 3  # the paper shows top-1, 5 and 25
 
 
@@ -77,6 +80,46 @@ def _panel(axis: plt.Axes, panel: pd.DataFrame, colours: Mapping) -> None:
     axis.set_xticks(budgets, [str(eps) for eps in budgets])
     axis.minorticks_off()
     axis.set_ylim(-3, 103)
+
+
+def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
+    """Cumulative match characteristic, a row an attack, a column a target: of all faces that count the share, in
+    percent, whose person is among the first k; a line a budget, dashed the clean faces.
+
+    ranks: the ranks files of one source and storage; missed: as `psr.protection` takes it.
+    """
+    faces = counted(ranks, missed)
+    attacks = [name for name in faces["attack"].unique() if name != CLEAN["attack"]]
+    targets, budgets = list(faces["target"].unique()), sorted({*faces["eps"]} - {CLEAN["eps"]})
+    sns.set_theme(style="whitegrid", context="paper")
+    looks = dict(zip(budgets, sns.color_palette("viridis_r", len(budgets)), strict=True))
+    size = (2.6 * len(targets) + 1.4, 2.3 * len(attacks) + 0.9)
+    figure, axes = plt.subplots(
+        len(attacks), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    ks = range(1, int(min(LONGEST, faces["classes"].min() - 1)) + 1)
+    for row, attack in zip(axes, attacks, strict=True):
+        for axis, target in zip(row, targets, strict=True):
+            shown = faces[(faces["target"] == target) & faces["attack"].isin([attack, CLEAN["attack"]])]
+            for eps, cell in shown.groupby("eps"):
+                named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
+                look = (
+                    {"color": looks[eps], "label": f"eps {eps}"} if eps in looks else {"color": "0.4", "label": "clean"}
+                )
+                axis.step(ks, named, where="post", linestyle="-" if eps in looks else "--", linewidth=1.2, **look)
+            axis.set(title=f"{attack}, {target}", xscale="log", ylim=(-3, 103))
+            axis.set_xticks(marks := [k for k in (1, 2, 5, 10, 20, 50) if k in ks], map(str, marks))
+            axis.minorticks_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("first k")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("named (%)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="budget", loc="outside right upper")
+    told = f"crafted on {ranks['source'].iloc[0]}, stored as {ranks['storage'].iloc[0]}, N = {about['subjects']}"
+    among = ", ".join(map(str, sorted({*faces["classes"]})))
+    figure.suptitle(f"Identification rate, {study_name(about)}\n{told}, among {among} people")
+    return figure
 
 
 def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:

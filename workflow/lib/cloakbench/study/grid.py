@@ -206,6 +206,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
             or {
                 "render": config["dataset"]["loader"] != "synthetic",
                 "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
+                "clean_scores": stage == "clean_scores" and models[of["model"]]["head"] != "gallery",
                 "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
                 "train": stage == "train" and models[of["model"]]["weights"] != "trained",
                 "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
