@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,8 @@ UNUSED = {
         "4:2:0",
     ],
     "dataset: {root: photos}": ["dataset.root: 'photos' would not be used", "loader synthetic renders its photos"],
+    "dataset: {draw: 2}": ["dataset.draw: 2 would not be used", "one draw without dataset.draws"],
+    "dataset: {draws: 2, draw: 3}": ["dataset.draw: 3 is above dataset.draws, 2"],
     "dataset: {split: train}": ["dataset.split: 'train' would not be used", "loader synthetic has no splits"],
     "compute: {precision: tf32, device: cpu}": ["compute.precision: tf32 would not be used"],
     "models: {facenet: {scale: 32}}": ["models.facenet.scale: 32 would not be used", "softmax"],
@@ -271,6 +274,17 @@ def test_what_a_study_would_not_use_is_refused(text, given):
 def test_what_a_study_inherits_or_uses_is_accepted(text, given):
     config = checked(text)
     assert checked(yaml.safe_dump(config)) == config  # filled in, it is a study too
+
+
+@pytest.mark.parametrize("file", sorted({path.name for path in ROOT.glob("workflow/studies/*.yaml")} - {"paper.yaml"}))
+def test_shipped_studies_lie_over_lfw(file, given):
+    """In the order that their own first lines tell."""
+    text = (ROOT / "workflow/studies" / file).read_text()
+    told = re.findall(r"workflow/studies/(\w+\.yaml)", text)
+    files = [(ROOT / "workflow/studies" / name).read_text() for name in told]
+    assert told[0] == "lfw.yaml" and told[-1] == file
+    config = checked(*files, "dataset: {root: photos}")
+    assert config["study"] == yaml.safe_load(text)["study"] and "facenet" in config["matrix"]["source"]
 
 
 @pytest.mark.parametrize("file", ["workflow/studies/lfw.yaml", "workflow/studies/paper.yaml", "tests/toy.yaml"])

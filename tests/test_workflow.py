@@ -85,6 +85,22 @@ def test_an_export_names_nobody(toy, tmp_path, monkeypatch):
     assert again.returncode == 1 and "is there already; give another --output" in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (["psr.csv", "attack=bim", "top_k=1", "--columns", "eps", "psr"], "| eps   | psr"),
+        (["needed.csv", "share=50", "attack=bim,illc"], "needed.csv of study toy, N = 3, seed 0; commit "),
+        (["psr.csv", "colour=red"], "no column 'colour'; known: source, attack"),
+        (["psr.csv", "eps=6"], "psr.csv: no row with eps=6"),
+        (["psr.tsv"], "psr.tsv: no such file"),
+    ],
+)
+def test_rows_of_a_table_are_shown(toy, asked, answer):
+    command = [sys.executable, "-m", "cloakbench", "show", toy / "results/toy", *asked]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert answer in (run.stderr if run.returncode else run.stdout)
+
+
 def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):
     assert would_run(toy, root=checkout) == {}
 

@@ -7,6 +7,7 @@ ABOUT = {
     "subjects": config["dataset"]["subjects"],
     "photos": config["dataset"]["photos"],
     "seed": config["seed"],
+    **{key: config["dataset"][key] for key in ("draw", "draws") if key in config["dataset"]},
     "missed": config["detection"]["missed"],
     "precision": config["compute"]["precision"],
     "models": {name: json.loads(model_facts(name, "arch", "weights", "head", "member")) for name in MODELS},

@@ -30,7 +30,7 @@ rule path:
         sources=source_facts,
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
         previous=lambda wildcards: link(int(wildcards.eps)),
-        seed=config["seed"],
+        seed=config.get("noise", config["seed"]),
         part=part_option,
         settings=made_with("path"),
     shell:
@@ -77,7 +77,7 @@ rule craft:
         code=code_of("craft.py"),
         sources=source_facts,
         attack=lambda wildcards: json.dumps(config["attacks"][wildcards.attack]),
-        seed=config["seed"],
+        seed=config.get("noise", config["seed"]),
         part=part_option,
         settings=made_with("craft"),
     shell:

@@ -27,6 +27,20 @@ def main() -> None:
     compare.add_argument("--reference", metavar="ATTACK", help="or clean; the study's own if not given")
     compare.add_argument("--top-k", type=int, default=1, metavar="K")
     compare.set_defaults(run=run_compare)
+    show = commands.add_parser(
+        "show", help="rows and columns of a study's table in Markdown, and what it was made from"
+    )
+    show.add_argument("study", type=Path, help="results/<study>")
+    show.add_argument("table", help="needed.csv, say")
+    show.add_argument("where", nargs="*", metavar="COLUMN=VALUE", help="rows, `attack=bim,illc` say; all if not given")
+    show.add_argument("--columns", nargs="+", metavar="COLUMN", help="all if not given")
+    show.set_defaults(run=run_show)
+    repeats = commands.add_parser(
+        "repeats", help="studies that repeat each other: other people, random numbers, machines"
+    )
+    repeats.add_argument("studies", type=Path, nargs="+", help="results/<study> ...")
+    repeats.add_argument("--top-k", type=int, default=1, metavar="K")
+    repeats.set_defaults(run=run_repeats)
     export = commands.add_parser("export", help="a study's tables and ranks without names, paths or pictures")
     export.add_argument("study", type=Path, help="results/<study>")
     export.add_argument("--output", type=Path, metavar="FOLDER", help="export/<study> if not given")
@@ -93,6 +107,39 @@ def run_compare(options: Namespace) -> int:
     )
     said += f" photos), adjusted by Tarone and Holm over these {len(table)} comparisons"
     print(f"\n{said}; {_repeatable(options.study)}")
+    return 0
+
+
+def run_show(options: Namespace) -> int:
+    """Print the rows, and a line with what a reader needs to repeat them."""
+    from cloakbench.files.reading import read_table  # slow to import, so not for --help
+    from cloakbench.report.tables import plain
+    from cloakbench.study.keys import NAMES
+
+    names = dict.fromkeys(NAMES, str)  # eps too: of needed.csv it may be "< 4"
+    table = read_table(options.study / options.table, dtype=names, keep_default_na=False, na_values=[""])
+    conditions = [part.partition("=")[::2] for part in options.where]
+    asked = [*(column for column, _ in conditions), *(options.columns or [])]
+    if unknown := [column for column in asked if column not in table]:
+        raise InputError(f"{options.table}: no column {unknown[0]!r}; known: {', '.join(table)}")
+    for column, values in conditions:
+        table = table[table[column].astype(str).isin(values.split(","))]
+    if table.empty:
+        raise InputError(f"{options.table}: no row with {' '.join(options.where)}")
+    print(plain(table[options.columns or [*table]]))
+    print(f"\n{options.table} of {_repeatable(options.study)}")
+    return 0
+
+
+def run_repeats(options: Namespace) -> int:
+    """Print a row a cell, and what its numbers are."""
+    from cloakbench.report.repeats import KINDS, repeated  # slow to import, so not for --help
+    from cloakbench.report.tables import plain
+
+    kind, table = repeated(options.studies, options.top_k)
+    print(plain(table))
+    print(f"\n{KINDS[kind][0]}. Top-{options.top_k} PSR in percent, differences in percentage points.")
+    print(*(f"- {_repeatable(study)}" for study in options.studies), sep="\n")
     return 0
 
 

@@ -103,6 +103,14 @@ def identities_of(faces: pd.DataFrame, subjects: pd.DataFrame) -> pd.Series:
     return known.loc[pd.MultiIndex.from_frame(faces[["subject", "photo"]])]
 
 
+def one_draw(drawn: pd.DataFrame, draw: int, subjects: int) -> pd.DataFrame:
+    """Of subjects.csv of several draws of so many subjects, the rows of one draw, from 1 on, its subjects numbered from
+    0; with what was passed over."""
+    first = (draw - 1) * subjects
+    chosen = drawn["subject"].isna() | drawn["subject"].between(first, first + subjects - 1)
+    return drawn[chosen.fillna(True).astype(bool)].assign(subject=lambda rows: rows["subject"] - first)
+
+
 def cut_faces(photos: pd.DataFrame, root: Path, crop: dict, faces: np.ndarray) -> None:
     """Fill `faces` (N, height, width, 3) with the crops of N rows of subjects.csv or enrolment.csv.
 

@@ -81,8 +81,8 @@ def quality(study: Path, config: Mapping) -> str:
     Raises InputError for a file that is damaged or misplaced.
     """
     chunks = config["compute"]["chunks"]
-    tables = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
-    return pd.concat(tables, ignore_index=True).to_csv(index=False)
+    spreads = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
+    return pd.concat(spreads, ignore_index=True).to_csv(index=False)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from cloakbench.study.sources import members
 FORMAT = 2  # of provenance.json; the first had no number
 # a setting in a seal: what the config says of it for the cell that the file is `of`
 CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
-    "seed": lambda config, of: config["seed"],
+    "seed": lambda config, of: config.get("noise", config["seed"]) if "attack" in of else config["seed"],
     "loader": lambda config, of: config["dataset"]["loader"],
-    "subjects": lambda config, of: config["dataset"]["subjects"],
+    "subjects": lambda config, of: config["dataset"]["subjects"] * config["dataset"].get("draws", 1),
+    "of_each": lambda config, of: config["dataset"]["subjects"],
+    "draw": lambda config, of: config["dataset"].get("draw", 1),
     "epochs": lambda config, of: config["training"]["epochs"],
     "attack": lambda config, of: config["attacks"][of["attack"]],
     "storage": lambda config, of: config["storages"][of["storage"]],

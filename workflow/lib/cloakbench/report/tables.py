@@ -112,6 +112,13 @@ def comparison(paired: pd.DataFrame, reference: str) -> str:
     return _markdown(shown if several else shown.drop(columns="storage"), disable_numparse=True)  # 3e-07 is no 0.0
 
 
+def plain(table: pd.DataFrame) -> str:
+    """Markdown of any table: whole numbers as they are, others with three digits, nothing as --."""
+    numbers = table.select_dtypes("number")
+    shown = {name: numbers[name].map("{:.3g}".format, na_action="ignore") for name in numbers.select_dtypes("float")}
+    return _markdown(table.assign(**shown), disable_numparse=True)
+
+
 def _difference(row: tuple) -> str:
     """With its interval, where there is one."""
     return f"{row.difference:+.1f}" + ("" if pd.isna(row.low) else f" ({row.low:+.0f} to {row.high:+.0f})")
@@ -180,9 +187,10 @@ def caption(about: Mapping) -> str:
     told = "; provenance.json tells what they were computed in"
     asked = "" if about["precision"] == "fp32" else f" Gradients were asked for in {about['precision']}{told}."
     data = f" under {about['root']}" if about["root"] else ""
+    draw = f", draw {about['draw']} of {about['draws']}" if "draws" in about else ""
     return (
         f"PSR in percent (Equation 5) over N = {about['subjects']} subjects, {about['photos']} photo(s) each, "
-        f"seed {about['seed']}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. "
+        f"seed {about['seed']}{draw}, from {about['loader']} photos{data}; {MISSED[about['missed']]}. "
         f"Recognisers: {models}.{asked}"
     )
 

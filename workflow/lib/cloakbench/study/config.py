@@ -191,6 +191,8 @@ def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("dataset", "identities"), f"loader {dataset['loader']} renders none"
     if dataset["loader"] != "vggface2":
         yield ("dataset", "split"), f"loader {dataset['loader']} has no splits"
+    if "draws" not in dataset:
+        yield ("dataset", "draw"), "there is one draw without dataset.draws"
     if not any(models[name]["head"] == "gallery" or models[name]["weights"] == "trained" for name in used):
         for key in ("enrol", "enrol_min"):
             yield ("dataset", key), "there is no gallery and nothing is trained"
@@ -236,6 +238,8 @@ def fill_where_read(config: dict) -> None:
         if matrix.get(key) == [default]:
             del matrix[key]
     dataset.setdefault("enrol", 10)
+    if "draws" in dataset:
+        dataset.setdefault("draw", 1)
     if dataset["loader"] == "synthetic":
         dataset.setdefault("identities", 64)
     else:
@@ -275,6 +279,9 @@ def check(config: Mapping) -> None:
     if dataset["loader"] != "synthetic":
         require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs {TREE}")
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
+    if "draw" in dataset:
+        draws = dataset.get("draws", 1)
+        require(dataset["draw"] <= draws, f"dataset.draw: {dataset['draw']} is above dataset.draws, {draws}")
     for name in recognisers(config):
         check_model(f"models.{name}", config["models"][name], config)
     for name, crop in config["crops"].items():

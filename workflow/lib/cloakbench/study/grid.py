@@ -199,10 +199,12 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
             return True
         whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
         # their seals name the rule that theirs is a twin of
+        several = "draws" in config["dataset"]
         own = stage in ("own", "crop_own", "enrol_own") or name.split("/")[0] == "own"
         return (
             whole
             or (own and "own" not in config["dataset"])
+            or (not several and (stage == "one_draw" or name.split("/")[0] == "drawn"))
             or {
                 "render": config["dataset"]["loader"] != "synthetic",
                 "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
