@@ -344,7 +344,7 @@ def test_new_packages_are_used_at_once(desk):
         *[("OMP_PROC_BIND", True), ("MKL_CBWR", True), ("LD_PRELOAD", True), ("GLIBC_TUNABLES", True), ("LANG", True)],
         *[("PYTHONHASHSEED", True), ("CUDA_VISIBLE_DEVICES", True), ("ATEN_CPU_CAPABILITY", True)],
         *[("OMP_NUM_THREADS", False), ("MKL_NUM_THREADS", False), ("VECLIB_MAXIMUM_THREADS", False), ("PWD", False)],
-        ("PYTEST_XDIST_WORKER", False),
+        *[("PYTEST_XDIST_WORKER", False), ("CLOAKBENCH_ABOUT", False), ("CLOAKBENCH_CONFIG", False)],
     ],
 )
 def test_another_environment_is_another_parent_and_a_thread_more_is_none(monkeypatch, name, other):

@@ -133,8 +133,10 @@ def key() -> str:
 
 
 def _varies(name: str) -> bool:
-    """Whether an environment variable says where a job was asked for, or how many threads it has: each sets its own."""
-    return name in {"PWD", "OLDPWD", "SHLVL", "_"} or name.startswith("PYTEST_") or name.endswith("_THREADS")
+    """Whether an environment variable says where a job was asked for, how many threads it has, or what its study is:
+    each sets its own. No library that the parent imports reads CLOAKBENCH_*."""
+    asked = name in {"PWD", "OLDPWD", "SHLVL", "_"} or name.startswith("PYTEST_")
+    return asked or name.endswith("_THREADS") or name.startswith("CLOAKBENCH_")
 
 
 def _text(path: str) -> str:
