@@ -38,6 +38,7 @@ include: "workflow/rules/quality.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/faces.smk"
 include: "workflow/rules/front.smk"
+include: "workflow/rules/ladder.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
@@ -53,6 +54,7 @@ rule all:
         rules.aggregate.output,
         CLEAN_SCORES,
         [*rules.quality.output, *rules.front.output] if MEASURED else [],
+        rules.ladder.output if LADDERED else [],
         rules.faces.output,
         rules.table.output,
         rules.provenance.output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import platform
@@ -230,6 +231,99 @@ def test_quality_is_measured_where_it_is_asked_for(toy, tmp_path):
     assert {"measure", "quality", "front"}.isdisjoint(job_counts(run.stdout))
 
 
+LADDER = {"look_at_crafted": 8, "rank_crafted": 8, "look_at_stored": 10, "rank_stored": 10, "ladder": 1}
+LADDER |= {"look_at_photos": 1, "baseline": 1, "provenance": 1}  # of the source that is no target
+
+
+@pytest.fixture(scope="session")
+def laddered(toy, tmp_path_factory) -> Path:
+    """The ladder added to the finished study."""
+    study = shutil.copytree(toy, tmp_path_factory.mktemp("laddered") / "toy", symlinks=True)
+    (study / "ladder.yaml").write_text("measures: [quality, ladder]")
+    assert would_run(study, study / "ladder.yaml") == LADDER
+    run = snakemake(study, "--cores", 2, "--configfile", TOY, study / "ladder.yaml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return study
+
+
+def test_the_ladder_is_a_judgement_of_its_own(laddered):
+    """It repeats nothing of a study, and leaves it as it was when nobody asks for it any more."""
+    study = laddered / "results/toy"
+    assert would_run(laddered, laddered / "ladder.yaml") == {} and list(differences(study)) == []
+    assert would_run(laddered) == {"provenance": 1}
+    facts = json.loads((study / "provenance.json").read_text())
+    over = left_over(facts["config"] | {"measures": ["quality"]})
+    left = {path.relative_to(study) for path in sealed(study)}
+    left = {str(path) for path in left if over(path.as_posix(), read_seal(study / path)["settings"])}
+    own = {str(path.relative_to(study)) for path in (study / "ladder").rglob("[!.]*.*")}
+    assert left == own | {"ladder.csv", "baseline/resnet50.npy", "baseline/resnet50.csv"} and len(own) == 36
+    assert left <= {*facts["files"]} | {name for name in left if name.endswith(".npy")}
+    with (study / "ladder.csv").open("a") as file:
+        file.write("\n")
+    forge(study / "ladder.csv")
+    assert any("ladder.csv: differs from what its sources give" in line for line in differences(study))
+    (study / "ladder.csv").unlink()
+    run = snakemake(laddered, "--cores", 1, "--configfile", TOY, laddered / "ladder.yaml")
+    assert run.returncode == 0 and list(differences(study)) == []
+
+
+def hidden_in(path: Path) -> list[bool]:
+    """Of each face, by a plain reading of its leaf file."""
+    with path.open() as file:
+        return [row["rank"] == "" or int(row["rank"]) >= 1 for row in csv.DictReader(file)]
+
+
+def test_the_ladder_follows_from_the_leaf_files(laddered):
+    study, before = laddered / "results/toy", []
+    table = pd.read_csv(study / "ladder.csv", keep_default_na=False)
+    assert list(table.groupby("source").size()) == [4 + 4 * 5, 4 + 4 * 5]  # found, or one more target
+    for row in table.itertuples():
+        cell = f"{row.source}/{row.attack}/eps{row.eps}"
+        of = {
+            "clean": f"baseline/{row.judged_by}.csv",
+            "crafted": f"ladder/crafted/{cell}/{row.judged_by}.csv",
+            "stored": f"ladder/stored/{cell}/{row.storage}/{row.judged_by}.csv",
+        }
+        now = hidden_in(study / of.get(row.rung, f"ranks/{cell}/{row.storage}/{row.judged_by}.csv"))
+        assert row.member == row.source and row.top_k == 1 and (row.n, row.hidden, row.lost) == (3, sum(now), 0)
+        assert row.psr == pytest.approx(100 * sum(now) / 3)
+        if row.rung == "clean":
+            clean, crafted, before = now, None, [("clean", now)]
+            assert row.before == row.both == row.destroyed == ""
+            continue
+        assert row.before == before[-1][0]
+        pairs = list(zip(now, before[-1][1], strict=True))
+        counts = [pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))]
+        assert [int(row.both), int(row.only), int(row.only_before), int(row.neither)] == counts
+        assert float(row.difference) == pytest.approx(100 * (counts[1] - counts[2]) / 3)
+        if row.rung == "crafted":
+            crafted = now
+        if row.rung != "other":
+            before.append((row.rung, now))
+        own = clean
+        if row.rung == "other":
+            own = hidden_in(study / f"ranks/{row.source}/clean/eps0/{row.storage}/{row.judged_by}.csv")
+        if crafted is None:
+            assert (row.attack, row.worked, row.destroyed) == ("clean", "", "")
+            continue
+        worked = [face for face in range(3) if crafted[face] and not own[face]]
+        assert int(row.worked) == len(worked)
+        share = 100 * sum(not now[face] for face in worked) / len(worked) if worked else ""
+        assert share == row.destroyed or float(row.destroyed) == pytest.approx(share)
+
+
+def test_a_crafted_face_is_judged_as_it_was_attacked(laddered):
+    """The first rung is what the photograph's face is to the source, and the cloak of ILLC leads away from it."""
+    study = laddered / "results/toy"
+    clean = np.load(study / "baseline/facenet.npy")["embedding"]
+    for attack in ("bim", "illc"):
+        moved = [
+            np.load(study / f"ladder/crafted/facenet/{attack}/eps{eps}/facenet.npy")["embedding"] - clean
+            for eps in (2, 5)
+        ]
+        assert 0 < np.linalg.norm(moved[0]) < np.linalg.norm(moved[1])
+
+
 def test_every_attack_of_the_catalogue_is_planned(toy, tmp_path):
     """Beside those that are finished, each asks for its own cells, and for a path where its budgets share one."""
     catalogue = yaml.safe_load((ROOT / "workflow/attacks.yaml").read_text())
@@ -296,6 +390,7 @@ ensembles: {both: {members: [resnet50, half]}}
 models: {half: {arch: small_seresnet, weights: trained, head: softmax, crop: loose112, mean: 120, std: 60}}
 crops: {loose112: {size: 112, margin: 0.3, short_side: 128}}
 matrix: {source: [resnet50, both], attack: [bim], eps: [5], target: [half]}
+measures: [quality, ladder]
 """)
     study = tmp_path / "study"
     shutil.copytree(toy, study, symlinks=True)
@@ -306,6 +401,12 @@ matrix: {source: [resnet50, both], attack: [bim], eps: [5], target: [half]}
     assert both.shape == clean.shape and np.abs(both - clean).max() == 5 and (one != both).mean() > 0.05
     ranks = pd.read_csv(study / "results/toy/ranks/both/bim/eps5/jpeg75/half.csv")
     assert set(ranks["source"]) == {"both"} and len(ranks) == 3
+    ladder = pd.read_csv(study / "results/toy/ladder.csv").query("source == 'both' and attack == 'bim'")
+    assert list(zip(ladder["member"], ladder["rung"], ladder["judged_by"], strict=True)) == [
+        *(("resnet50", rung, "resnet50") for rung in ("clean", "crafted", "stored")),
+        ("resnet50", "other", "half"),  # which is no target
+        *(("half", rung, "half") for rung in ("clean", "crafted", "stored", "found")),
+    ]
     assert list(differences(study / "results/toy")) == []
 
 
@@ -395,12 +496,12 @@ def test_the_same_config_gives_the_same_bytes_on_one_core(toy, tmp_path):
     assert found == digests(toy / "results/toy", *patterns) and len(found) > 60
 
 
-def test_the_same_config_gives_the_same_bytes_in_any_number_of_chunks(toy, tmp_path):
-    (tmp_path / "chunks.yaml").write_text("compute: {chunks: 2}")
+def test_the_same_config_gives_the_same_bytes_in_any_number_of_chunks(laddered, tmp_path):
+    (tmp_path / "chunks.yaml").write_text("compute: {chunks: 2}\nmeasures: [quality, ladder]")
     run = snakemake(tmp_path, "--cores", 2, "--configfile", TOY, tmp_path / "chunks.yaml")
     assert run.returncode == 0, run.stdout + run.stderr
-    scattered, whole = tmp_path / "results/toy", toy / "results/toy"
-    for pattern in ("*.csv", "table1.*", "ranks/**/[!.]*", "figures/**/[!.]*.p*"):
+    scattered, whole = tmp_path / "results/toy", laddered / "results/toy"
+    for pattern in ("*.csv", "table1.*", "ranks/**/[!.]*", "ladder/**/[!.]*", "figures/**/[!.]*.p*"):
         found = digests(scattered, pattern)
         assert found == digests(whole, pattern) and found
     parts = sorted(scattered.glob("crafted/facenet/bim/eps5/part?.npy"))

@@ -188,6 +188,23 @@ def shown_together(wildcards):
     return [RANKS.format(**as_wildcards(cell, MATRIX)) for cell in cells(chosen)]
 
 
+def rungs(stage):
+    """The wildcards of all cells that a stage tells apart, with each recogniser that they were crafted on."""
+    crafted = [cell for cell in cells(MATRIX, stage) if stage != "craft" or cell["attack"] != CLEAN["attack"]]
+    pairs = [(cell, model) for cell in crafted for model in members(config, cell["source"])]
+    return [as_wildcards(cell, MATRIX) | {"model": model} for cell, model in pairs]
+
+
+def every_rung(path, stage):
+    """The files of these."""
+    return [file for one in rungs(stage) for file in expand(path, **one)]
+
+
+def canvases(wildcards):
+    """The clean faces that a source's cells are crafted from, part by part."""
+    return expand(FACES, photos="subjects", crop=canvas(config, wildcards.source), **PARTS)
+
+
 def part_by_part(path, wildcards):
     """The files that a cell's parts lie in."""
     return expand(path, **dict(wildcards), **PARTS)
@@ -248,6 +265,8 @@ def example_faces(source, attack):
 def cost_options(wildcards):
     """What will be crafted on a recogniser and shown to it, for the estimate of what it costs."""
     shown = len(list(cells(MATRIX, "redetect"))) if wildcards.model in MATRIX["target"] else 0
+    if LADDERED:
+        shown += sum(one["model"] == wildcards.model for stage in ("craft", "store") for one in rungs(stage))
     compared = [cell for cell in cells(MATRIX) if cell["attack"] not in (CLEAN["attack"], reference(config))]
     told = f"--cells-shown {shown} --comparisons {len(compared)} --parts {len(PARTS.get('part', [0]))}"
     sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]

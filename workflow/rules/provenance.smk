@@ -8,6 +8,7 @@ rule provenance:
         rates=rules.aggregate.output,
         scores=CLEAN_SCORES,
         quality=[rules.quality.output.quality, rules.front.output.cells, rules.front.output.needed] if MEASURED else [],
+        ladder=rules.ladder.output if LADDERED else [],
         faces=rules.faces.output,
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],
@@ -30,7 +31,7 @@ rule provenance:
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
         "--study {params.folder:q} "
-        "--tables {input.rates:q} {input.scores:q} {input.quality:q} {input.faces:q} {input.tables:q} "
+        "--tables {input.rates:q} {input.scores:q} {input.quality:q} {input.ladder:q} {input.faces:q} {input.tables:q} "
         "{input.comparison:q} "
         "--config $CLOAKBENCH_CONFIG "
         "--about $CLOAKBENCH_ABOUT "

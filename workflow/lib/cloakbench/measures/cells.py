@@ -67,6 +67,17 @@ def read_baseline(directory: Path, targets: Iterable[str]) -> dict[str, pd.Serie
     return {target: read_table(directory / f"{target}.csv", dtype={"target": str})["rank"] for target in targets}
 
 
+def read_photos_ranks(path: Path, shown_to: str) -> pd.DataFrame:
+    """Ranks of faces that nobody had to find: a row a face with subject, photo, target, rank and detected, 1 of all.
+
+    Raises InputError for a file that is damaged or of another recogniser than `shown_to`.
+    """
+    frame = read_table(path, dtype={name: TYPES[name] for name in (*FACE, "target", "rank")}, keep_default_na=False)
+    if list(frame) != [*FACE, "target", "rank"] or not (frame["target"] == shown_to).all():
+        raise InputError(f"{path}: holds no ranks of {shown_to}; delete it and run again")
+    return frame.assign(detected=1)
+
+
 def read_psr(path: Path) -> pd.DataFrame:
     """psr.csv, one row a cell and k. Raises InputError for one that is damaged or of an early version."""
     text = dict.fromkeys([*NAMES, "knows"], str) | {"eps": int}

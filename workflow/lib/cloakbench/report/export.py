@@ -18,11 +18,11 @@ from cloakbench.errors import InputError
 from cloakbench.files.seals import intact, sha256
 from cloakbench.files.writing import writing
 from cloakbench.measures.cells import columns, read_psr
-from cloakbench.report.results import COMPARISON, FROM_QUALITY, FROM_RANKS, TABLE1, Judged, judged
+from cloakbench.report.results import COMPARISON, FROM_LEAVES, FROM_QUALITY, FROM_RANKS, TABLE1, Judged, judged
 from cloakbench.report.verify import facts_of
 from cloakbench.study.grid import cells, place
 
-RATES = [*FROM_RANKS, *FROM_QUALITY, "quality.csv"]  # hold numbers of cells, and go as they are
+RATES = [*FROM_RANKS, *FROM_QUALITY, *FROM_LEAVES]  # hold numbers of cells, and go as they are
 PEOPLE = ["label", "predicted", "other"]  # columns of ranks that say who
 TOLD = ("commit", "code", "versions", "hardware", "devices", "computed_with", "gradients", "mixed")
 README = """\

@@ -18,6 +18,7 @@ from cloakbench.paper.comparison import compare, read_published
 from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
 from cloakbench.report.faces import quality_of
+from cloakbench.report.ladder import ladder
 from cloakbench.statistics import searchers
 from cloakbench.statistics.front import budgets_needed, front
 from cloakbench.statistics.paired import comparisons
@@ -83,6 +84,10 @@ def quality(study: Path, config: Mapping) -> str:
     chunks = config["compute"]["chunks"]
     spreads = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
     return pd.concat(spreads, ignore_index=True).to_csv(index=False)
+
+
+# from leaf files, cell by cell: a results folder and a config
+FROM_LEAVES: dict[str, Callable[[Path, Mapping], str]] = {"quality.csv": quality, "ladder.csv": ladder}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.files.seals import REMEDY, read_seal, seal_of
-from cloakbench.study.grid import of_faces, of_quality, of_tables
+from cloakbench.study.grid import of_faces, of_ladder, of_quality, of_tables
 from cloakbench.study.sources import members
 
 FORMAT = 2  # of provenance.json; the first had no number
@@ -21,7 +21,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "epochs": lambda config, of: config["training"]["epochs"],
     "attack": lambda config, of: config["attacks"][of["attack"]],
     "storage": lambda config, of: config["storages"][of["storage"]],
-    "crop": lambda config, of: config["crops"][of.get("crop") or config["models"][of["target"]]["crop"]],
+    "crop": lambda config, of: config["crops"][of.get("crop") or _shown_to(config, of)["crop"]],
     "missed": lambda config, of: config["detection"]["missed"],
     "attacks": lambda config, of: {name: config["attacks"][name] for name in config["matrix"]["attack"]},
     "matrix": lambda config, of: config["matrix"],
@@ -29,6 +29,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "judged": lambda config, of: of_tables(config),
     "measured": lambda config, of: of_quality(config),
     "faced": lambda config, of: of_faces(config),
+    "laddered": lambda config, of: of_ladder(config),
 }
 ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was
 
@@ -71,6 +72,10 @@ def _configured(name: str, value: Any, settings: Mapping, config: Mapping, code:
         return CONFIGURED[name](config, of) if name in CONFIGURED else value
     except KeyError:  # of a cell that the study no longer has
         return value
+
+
+def _shown_to(config: Mapping, of: Mapping) -> Mapping:
+    return config["models"][of.get("target") or of["model"]]
 
 
 def _of_member(said: Mapping, member: str, config: Mapping) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
 from cloakbench.photos.sample import read_photos
 from cloakbench.report.faces import rows as faces
-from cloakbench.report.results import COMPARISON, FROM_QUALITY, FROM_RANKS, TABLE1, costed, judged, quality
+from cloakbench.report.results import COMPARISON, FROM_LEAVES, FROM_QUALITY, FROM_RANKS, TABLE1, costed, judged
 from cloakbench.report.settings import FORMAT, contradictions
 from cloakbench.study.grid import left_over
 
+OUTPUTS = ("outputs/", "ladder/")  # where they lie
 Derive = Callable[[], str | Iterable[str]]  # what a table has to be, as a whole or piece by piece
 
 
@@ -53,7 +54,7 @@ def _files(study: Path, hashes: Mapping[str, str], kept: bool) -> Iterator[str]:
     """kept: whether outputs were to stay."""
     for name, digest in hashes.items():
         if not (study / name).is_file():
-            if name.startswith("outputs/") and not kept:
+            if name.startswith(OUTPUTS) and name.endswith(".npy") and not kept:
                 continue
             yield f"{study / name}: is gone, provenance.json has its hash; run the study again"
         elif sha256(study / name) != digest:
@@ -85,8 +86,9 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
     for name in FROM_RANKS:
         if name in facts["files"] or name == "psr.csv":
             yield name, lambda name=name: anew(name)
-    if "quality.csv" in facts["files"]:
-        yield "quality.csv", lambda: quality(study, config)
+    for name, leaves in FROM_LEAVES.items():
+        if name in facts["files"]:
+            yield name, lambda leaves=leaves: leaves(study, config)
     if "faces.csv" in facts["files"]:
         yield "faces.csv", lambda: faces(study, config)
     against = cache(lambda: costed(study, config))

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from cloakbench.study.keys import DEFAULTS, KEYS, ROLES, STAGES
-from cloakbench.study.sources import crops, recognisers
+from cloakbench.study.sources import crops, members, recognisers
 
 Cell = dict[str, Any]  # name of a key to its value; a key at its default is left out
 
@@ -24,6 +24,7 @@ PAPER = {
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
 PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality")
+RUNGS = ("look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored")  # of the ladder
 MOST_SHARES = 16
 
 
@@ -171,6 +172,17 @@ def of_faces(config: Mapping) -> dict[str, Any]:
     }
 
 
+def of_ladder(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the table of steps depends on."""
+    ensembles = config.get("ensembles", {})
+    return {
+        "matrix": config["matrix"],
+        "top_k": [min(config["top_k"])],
+        "detection": {"missed": config["detection"]["missed"]},
+        "ensembles": {name: ensembles[name] for name in config["matrix"]["source"] if name in ensembles},
+    }
+
+
 def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
     no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
@@ -187,7 +199,10 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
     }
 
-    unmeasured = "quality" not in config.get("measures", [])
+    measures = config.get("measures", [])
+    unmeasured, unladdered = "quality" not in measures, "ladder" not in measures
+    crafted_on = {source: members(config, source) for source in matrix["source"]}
+    shown_photos = {*matrix["target"]}.union(*([] if unladdered else crafted_on.values()))
     walked = {str(eps) for _, eps in links(matrix["eps"])}
 
     def left(name: str, settings: Mapping) -> bool:
@@ -201,8 +216,10 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         # their seals name the rule that theirs is a twin of
         several = "draws" in config["dataset"]
         own = stage in ("own", "crop_own", "enrol_own") or name.split("/")[0] == "own"
+        no_rung = stage in RUNGS and (unladdered or of["model"] not in crafted_on[of["source"]])
         return (
             whole
+            or no_rung
             or (own and "own" not in config["dataset"])
             or (not several and (stage == "one_draw" or name.split("/")[0] == "drawn"))
             or {
@@ -216,6 +233,9 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "measure": unmeasured,
                 "quality": unmeasured,
                 "front": unmeasured,
+                "ladder": unladdered,
+                "look_at_photos": stage == "look_at_photos" and of["model"] not in shown_photos,
+                "baseline": stage == "baseline" and of["model"] not in shown_photos,
             }.get(stage, False)
         )
 
