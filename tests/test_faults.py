@@ -33,6 +33,7 @@ STAGES = [
         "look",
         "look_at_photos",
         "classify",
+        "clean_scores",
         "measure",
         "quality",
         "faces",
@@ -90,7 +91,7 @@ KILLER = """
 
 import contextlib, signal, sys, time
 # outputs of a stage, where there is more than one
-LAST = {"draw": 2, "store": 2, "table": 3, "curves": 2, "aggregate": 3, "front": 4}
+LAST = {"draw": 2, "store": 2, "table": 3, "curves": 4, "aggregate": 3, "front": 4}
 _count, _seal = 0, seal
 
 
