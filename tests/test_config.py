@@ -110,6 +110,7 @@ UNUSED = {
         "4:2:0",
     ],
     "dataset: {root: photos}": ["dataset.root: 'photos' would not be used", "loader synthetic renders its photos"],
+    "statistics: {reference: fgsm}": ["statistics.reference: 'fgsm' is not in matrix.attack; known: bim, illc"],
     "dataset: {draw: 2}": ["dataset.draw: 2 would not be used", "one draw without dataset.draws"],
     "dataset: {draws: 2, draw: 3}": ["dataset.draw: 3 is above dataset.draws, 2"],
     "dataset: {split: train}": ["dataset.split: 'train' would not be used", "loader synthetic has no splits"],
@@ -221,7 +222,10 @@ def given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("photos", "vggface2", "weights"):
         (tmp_path / folder).mkdir()
-    for file in ("given.pt", "weights/facenet_vggface2.safetensors", "weights/edgeface_xs.safetensors"):
+    for file in (
+        "given.pt",
+        *(f"weights/{name}.safetensors" for name in ("facenet_vggface2", "edgeface_xs", "dlib_resnet")),
+    ):
         (tmp_path / file).touch()
     (tmp_path / "six.txt").write_text("a\nb\nc\nd\ne\nf\n")
     (tmp_path / "twice.txt").write_text("a\na\n")
