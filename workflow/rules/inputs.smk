@@ -189,7 +189,8 @@ def shown_together(wildcards):
 
 
 def rungs(stage):
-    """The wildcards of all cells that a stage tells apart, with each recogniser that they were crafted on."""
+    """The wildcards of all cells that a stage tells apart, with each recogniser that they were crafted on; of the clean
+    faces nothing was crafted."""
     crafted = [cell for cell in cells(MATRIX, stage) if stage != "craft" or cell["attack"] != CLEAN["attack"]]
     pairs = [(cell, model) for cell in crafted for model in members(config, cell["source"])]
     return [as_wildcards(cell, MATRIX) | {"model": model} for cell, model in pairs]

@@ -28,7 +28,7 @@ rule look_at_crafted:
         compute=COMPUTE,
         code=code_of("look_at_canvas.py"),
         model=lambda wildcards: model_facts(wildcards.model, "arch", "head", "mean", "std"),
-        crop=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.model)]),
+        sees=lambda wildcards: json.dumps(config["crops"][crop_of(wildcards.model)]),
         settings=made_with("look_at_crafted"),
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/look_at_canvas.py "
@@ -37,7 +37,7 @@ rule look_at_crafted:
         "--manifests {input.manifests:q} "
         "--weights {input.weights:q} "
         "--model {params.model:q} "
-        "--crop {params.crop:q} "
+        "--crop {params.sees:q} "
         "--output {output.outputs:q} "
         "{params.compute} "
         "\\\n--settings {params.settings:q} --log {log:q}"

@@ -21,7 +21,8 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "epochs": lambda config, of: config["training"]["epochs"],
     "attack": lambda config, of: config["attacks"][of["attack"]],
     "storage": lambda config, of: config["storages"][of["storage"]],
-    "crop": lambda config, of: config["crops"][of.get("crop") or _shown_to(config, of)["crop"]],
+    "crop": lambda config, of: config["crops"][of.get("crop") or config["models"][of["target"]]["crop"]],
+    "sees": lambda config, of: config["crops"][config["models"][of["model"]]["crop"]],
     "missed": lambda config, of: config["detection"]["missed"],
     "attacks": lambda config, of: {name: config["attacks"][name] for name in config["matrix"]["attack"]},
     "matrix": lambda config, of: config["matrix"],
@@ -72,10 +73,6 @@ def _configured(name: str, value: Any, settings: Mapping, config: Mapping, code:
         return CONFIGURED[name](config, of) if name in CONFIGURED else value
     except KeyError:  # of a cell that the study no longer has
         return value
-
-
-def _shown_to(config: Mapping, of: Mapping) -> Mapping:
-    return config["models"][of.get("target") or of["model"]]
 
 
 def _of_member(said: Mapping, member: str, config: Mapping) -> dict[str, Any]:
