@@ -75,7 +75,8 @@ def forge(path: Path) -> None:
         seals.seal(path)
 
 
-LONG = ["test_faults.py", "test_paper.py", "test_workflow.py", "test_advice.py", "test_real.py", "test_planted.py"]
+LONG = ["test_faults.py", "test_workflow.py", "test_paper.py", "test_advice.py", "test_real.py", "test_planted.py"]
+LONG += ["test_roles.py", "test_own.py", "test_warm.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
