@@ -404,7 +404,7 @@ measures: [quality, ladder]
     ladder = pd.read_csv(study / "results/toy/ladder.csv").query("source == 'both' and attack == 'bim'")
     assert list(zip(ladder["member"], ladder["rung"], ladder["judged_by"], strict=True)) == [
         *(("resnet50", rung, "resnet50") for rung in ("clean", "crafted", "stored")),
-        ("resnet50", "other", "half"),  # which is no target
+        ("resnet50", "other", "half"),  # resnet50 is no target: nobody finds the face for it
         *(("half", rung, "half") for rung in ("clean", "crafted", "stored", "found")),
     ]
     assert list(differences(study / "results/toy")) == []
