@@ -106,10 +106,10 @@ def mid_p(b: int, c: int) -> float:
 def rates(study: Study, key: tuple, rows: list[dict], clean: list[dict], photographs: list[int], k: int) -> dict:
     """The columns of psr.csv of a cell at k."""
     n, lost, named, recognised_found, named_clean, hidden_clean = len(rows), 0, 0, 0, 0, 0
-    outside, first, second = 0.0, [], []
+    outside, first, second = [], [], []
     for row, before in zip(rows, clean, strict=True):
         assert row["subject"] == before["subject"] and row["photo"] == before["photo"] == "0"
-        outside += number(row.get("outside", ""))
+        outside += [float(row["outside"])] if row["outside"] else []
         found, seen = row["detected"] == "1", not hidden(row, k)
         lost += not found
         named += seen
@@ -136,7 +136,7 @@ def rates(study: Study, key: tuple, rows: list[dict], clean: list[dict], photogr
         "psr_clean": 100 * hidden_clean / named_clean if named_clean else math.nan,
         "subjects": n,
         "psr_photo": 100 * missed / n,
-        "outside": outside / n,
+        "outside": sum(outside) / len(outside) if outside else math.nan,
         "classes": min(int(row["classes"]) for row in rows),
         "lost": 100 * lost / n,
         "unnamed": 100 * (n - lost - recognised_found) / n,
@@ -287,9 +287,9 @@ def reached(rates: list[float], share: float) -> float:
 
 def told(place: float, axis: list[float], digits: int) -> str:
     if place == -math.inf:
-        return f"{'<' if axis[-1] >= axis[0] else '>'} {axis[0]:g}"
+        return f"{'<' if axis[-1] >= axis[0] else '>'} {round(axis[0], digits):g}"
     if place == math.inf:
-        return f"not reached at {axis[-1]:g}"
+        return f"not reached at {round(axis[-1], digits):g}"
     before = min(int(place), len(axis) - 1)
     after = min(before + 1, len(axis) - 1)
     return f"{axis[before] + (place - before) * (axis[after] - axis[before]):.{digits}f}"

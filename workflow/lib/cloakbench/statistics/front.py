@@ -85,13 +85,13 @@ def isotonic(values: Sequence[float]) -> np.ndarray:
 def told(place: float, axis: Sequence[float], digits: int = 1) -> str:
     """What lies at a place along the budgets, as a table shows it: their eps, or the SSIM that they leave.
 
-    >>> told(1.5, [4, 8, 16]), told(-np.inf, [4, 8]), told(-np.inf, [0.99, 0.97], 3), told(np.inf, [0.99, 0.97], 3)
-    ('12.0', '< 4', '> 0.99', 'not reached at 0.97')
+    >>> told(1.5, [4, 8, 16]), told(-np.inf, [4, 8]), told(-np.inf, [0.9912, 0.97], 3), told(np.inf, [0.99, 0.97], 3)
+    ('12.0', '< 4', '> 0.991', 'not reached at 0.97')
     """
     if np.isneginf(place):
-        return f"{'<' if axis[-1] >= axis[0] else '>'} {axis[0]:g}"
+        return f"{'<' if axis[-1] >= axis[0] else '>'} {round(axis[0], digits):g}"
     if np.isposinf(place):
-        return f"not reached at {axis[-1]:g}"
+        return f"not reached at {round(axis[-1], digits):g}"
     return f"{np.interp(place, range(len(axis)), axis):.{digits}f}"
 
 
