@@ -30,6 +30,7 @@ matrix: {source: [facenet], attack: [bim], eps: [5], target: [given]}
 models: {given: {arch: small_resnet, weights: given.safetensors, head: gallery, crop: small, mean: 127.5, std: 128}}
 crops: {small: {size: 112, margin: 0.3}}
 top_k: [1]
+measures: []
 """
 
 
