@@ -42,10 +42,11 @@ include: "workflow/rules/ladder.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/page.smk"
 
 
 rule all:
-    """The whole study: tables, figures and provenance."""
+    """The whole study: tables, figures, provenance and pages."""
     default_target: True
     input:
         GATES,
@@ -60,3 +61,4 @@ rule all:
         rules.provenance.output,
         rules.compare.output if COMPARED else [],
         FIGURES,
+        rules.page.output,

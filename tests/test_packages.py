@@ -28,6 +28,7 @@ ORDER = [
     "measures",
     "statistics",
     "paper",
+    "page",
     "report",
     "__main__",
 ]

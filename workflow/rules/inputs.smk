@@ -182,6 +182,12 @@ def every_cell(path, stage):
     return [file for one in wildcards for file in expand(path, **one, **PARTS)]
 
 
+def every_cloak(path):
+    """The files of all cells that are crafted, part by part."""
+    crafted = [cell for cell in cells(MATRIX, "craft") if cell["attack"] != CLEAN["attack"]]
+    return [file for cell in crafted for file in expand(path, **as_wildcards(cell, MATRIX), **PARTS)]
+
+
 def shown_together(wildcards):
     """The ranks of one source's cells that are stored alike."""
     chosen = MATRIX | {"source": [wildcards.source], "storage": [wildcards.storage]}

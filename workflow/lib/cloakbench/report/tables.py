@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cloakbench.errors import InputError
+from cloakbench.statistics.psr import MISSED
 from cloakbench.study.keys import DEFAULTS
 
 ROWS = ["storage", *DEFAULTS, "source", "attack", "eps"]  # as far as a study tells its cells apart by them
@@ -17,11 +18,6 @@ CLEAN = """\
 Clean faces that each target names, in percent: cut for it from the photographs, and, as every cell is judged, from the
 crop that was stored for the source. What lies between the two is no protection. The last column is the share of what
 the target sees that lies outside the stored crop and is black."""
-MISSED = {
-    "protected": "a face that was not found again counts as protected",
-    "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
-    "whole_crop": "where no face was found again the whole picture was judged",
-}
 
 
 def table1(psr: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from cloakbench.files.inspection import faults
 from cloakbench.files.reading import read_table
 from cloakbench.files.seals import REMEDY, intact, sha256
 from cloakbench.measures.cells import read_psr
+from cloakbench.page.build import summary
 from cloakbench.photos.sample import read_photos
 from cloakbench.report.faces import rows as faces
 from cloakbench.report.results import COMPARISON, FROM_LEAVES, FROM_QUALITY, FROM_RANKS, TABLE1, costed, judged
@@ -27,7 +28,7 @@ def differences(study: Path) -> Iterator[str]:
 
     Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures
     against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, and comparison.* from it and
-    the paper's; the photographs, where there is still the folder that they were drawn from, against
+    the paper's; summary.html from the tables; the photographs, where there is still the folder that they were drawn from, against
     subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
     """
     try:
@@ -102,6 +103,8 @@ def _derivations(study: Path, facts: Mapping) -> Iterator[tuple[str, Derive]]:
     for name, beside in COMPARISON.items():
         if name in facts["files"]:
             yield name, lambda beside=beside: beside(*told(), of())
+    if (study / "summary.html").exists():  # report.html has its seal alone: encoders of pictures differ
+        yield "summary.html", lambda: summary(study)
 
 
 def _derived(path: Path, derive: Derive) -> Iterator[str]:

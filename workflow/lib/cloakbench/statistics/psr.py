@@ -12,6 +12,11 @@ from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 
 FACE = ["subject", "photo"]
+MISSED = {
+    "protected": "a face that was not found again counts as protected",
+    "drop": "faces that were not found again are left out, and a cell of which none was found is empty",
+    "whole_crop": "where no face was found again the whole picture was judged",
+}
 ROUNDED = 2e-6  # a difference of two scores
 
 
