@@ -45,16 +45,13 @@ def shelves(count: int, storages: Sequence[str], budgets: Sequence[int]) -> Iter
     """From all down to nothing, in the order in which a page gives things up: further storages, changes of some
     budgets, of all, every second face, and so on.
 
-    >>> [(shelf.faces, len(shelf.storages), list(shelf.changes)) for shelf in shelves(2, ["png", "webp"], [4, 8, 16, 32])]
+    >>> found = shelves(2, ["png", "webp"], [4, 8, 16, 32])
+    >>> [(shelf.faces, len(shelf.storages), list(shelf.changes)) for shelf in found]
     [(2, 2, [4, 8, 16, 32]), (2, 1, [4, 8, 16, 32]), (2, 1, [4, 16, 32]), (2, 1, []), (1, 1, []), (0, 1, [])]
     """
     some = [budgets[i] for i in sorted({round(i) for i in np.linspace(0, len(budgets) - 1, CHANGES)})]
-    for shelf in (
-        Shelf(count, storages, budgets),
-        Shelf(count, storages[:1], budgets),
-        Shelf(count, storages[:1], some),
-    ):
-        yield shelf
+    yield from (Shelf(count, kept, budgets) for kept in (storages, storages[:1]))
+    yield Shelf(count, storages[:1], some)
     while count >= 0:
         yield Shelf(count, storages[:1], [])
         count = count // 2 if count else -1

@@ -44,11 +44,11 @@ const place = (value) => (value + 1e-9).toFixed(1);
 const height = (share) => scale.top + ((100 - share) / 100) * scale.height;
 const across = (value, low, high) => scale.left + (high === low ? 0.5 : (value - low) / (high - low)) * scale.width;
 const count = (value) => (value === null ? "–" : String(value));
-const told = (of) => `${percent(of.psr)} % (${of.psr_low}–${of.psr_high})`;
+const told = (of) => `${percent(of.psr)} % (${of.psr_low}-${of.psr_high})`;
 
 function asRate(of) {
   if (!of || of.psr === null) return ["–"];
-  return [element("b", {}, percent(of.psr)), " ", element("small", {}, `${of.psr_low}–${of.psr_high}`)];
+  return [element("b", {}, percent(of.psr)), " ", element("small", {}, `${of.psr_low}-${of.psr_high}`)];
 }
 
 function change(of) {

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ class Shown:
     def config(self) -> Mapping[str, Any]:
         return self.facts["config"]
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """What tells the rows of `rates` apart."""
         return [*keys_in(self.rates), "top_k"]
 
-    @property
+    @cached_property
     def values(self) -> dict[str, list]:
         """By key, its values in the study's order, without those of the clean cells; what `rates` has more than one of
         can be chosen on the page."""
@@ -76,10 +77,14 @@ class Shown:
         """Those of `rates`, by values of keys."""
         return chosen(self.rates, fixed)
 
-    def row(self, state: Mapping[str, Any], **other: Any) -> pd.Series | None:
+    def row(self, state: Mapping[str, Any], **other: Any) -> Mapping[str, Any] | None:
         """The one of a cell and k, if the study has it."""
-        found = chosen(self.rates, {key: value for key, value in {**state, **other}.items() if key in self.keys})
-        return found.iloc[0] if len(found) else None
+        wanted = {**state, **other}
+        return self._by_cell.get(tuple(wanted[key] for key in self.keys))
+
+    @cached_property
+    def _by_cell(self) -> dict[tuple, Mapping[str, Any]]:
+        return {tuple(row[key] for key in self.keys): row for row in self.rates.to_dict("records")}
 
 
 def chosen(table: pd.DataFrame, fixed: Mapping[str, Any]) -> pd.DataFrame:
@@ -88,6 +93,15 @@ def chosen(table: pd.DataFrame, fixed: Mapping[str, Any]) -> pd.DataFrame:
         if key in table:
             table = table[table[key] == value]
     return table
+
+
+def told(rate: Mapping) -> str:
+    """A PSR with its interval, in words.
+
+    >>> told({"psr": 6.25, "psr_low": 1.1, "psr_high": 28.3})
+    '6.2 % (1-28)'
+    """
+    return f"{rate['psr']:.1f} % ({rate['psr_low']:.0f}-{rate['psr_high']:.0f})"
 
 
 def read_study(study: Path) -> Shown:
@@ -126,7 +140,8 @@ def encoded(table: pd.DataFrame, names: Mapping[str, Sequence], columns: Sequenc
 
 def shown_number(value: Any, name: str) -> Any:
     """A number of the column `name` as the page shows it, wherever it does: the ends of an interval and counts are
-    whole, of SSIM there are three digits after the point, of others there is one; a p is text; what is no finite number is None.
+    whole, of SSIM there are three digits after the point, of others there is one; a p is text; what is no finite
+    number is None.
 
     >>> shown_number(94.1512, "psr_low"), shown_number(6.25, "psr"), shown_number(3.21e-7, "p"), shown_number(None, "n")
     (94, 6.2, '3.2e-07', None)

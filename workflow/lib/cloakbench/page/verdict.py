@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cloakbench.page.study import Shown, chosen
+from cloakbench.page.study import Shown, chosen, told
 from cloakbench.statistics.paired import ALPHA, K
 from cloakbench.study.grid import CLEAN, reference
 
@@ -35,7 +35,7 @@ def first_state(of: Shown) -> State:
     return state | {"target": worst(others) or own[0]} if own or others else state
 
 
-def black_box(of: Shown, state: State) -> dict[str, pd.Series]:
+def black_box(of: Shown, state: State) -> dict[str, Mapping]:
     """By target that the cloak was not crafted on, its row of the state's cell."""
     others = [name for name in of.targets if not of.white_box(state["source"], name)]
     rows = {name: of.row(state, target=name) for name in others}
@@ -63,17 +63,8 @@ def people(row: Mapping, count: int | None = None) -> str:
     return noun[0] if count == 1 else noun[1]
 
 
-def rate(row: Mapping) -> str:
-    """As every view of the page writes it.
-
-    >>> rate({"psr": 6.25, "psr_low": 1.1, "psr_high": 28.3})
-    '6.2 % (1–28)'
-    """
-    return f"{row['psr']:.1f} % ({row['psr_low']:.0f}–{row['psr_high']:.0f})"
-
-
 def _hid(row: Mapping) -> str:
-    return f"{row['n'] - row['recognised']} of {row['n']} {people(row)}, {rate(row)}"
+    return f"{row['n'] - row['recognised']} of {row['n']} {people(row)}, {told(row)}"
 
 
 def _clean(of: Shown, state: State, target: str) -> str:
@@ -81,18 +72,22 @@ def _clean(of: Shown, state: State, target: str) -> str:
     if row is None or not row["n"]:
         return ""
     missed = row["n"] - row["recognised"]
-    return f" Without a cloak it fails on {missed} of {row['n']}, {rate(row)}."
+    return f" Without a cloak it fails on {missed} of {row['n']}, {told(row)}."
+
+
+def _cloak(state: State) -> str:
+    return f"{state['attack']} at eps {state['eps']}"
 
 
 def _white_box(of: Shown, state: State) -> Iterator[str]:
-    told = f"{state['attack']} at eps {state['eps']}"
+    cloak = _cloak(state)
     own = [name for name in of.targets if of.white_box(state["source"], name)]
     if not own:
         yield f"No recogniser judges here that {state['source']}'s cloaks were crafted on."
     for target in own:
         row = of.row(state, target=target)
         if row is not None and row["n"]:
-            hid = f"Judged by {target}, on which it was crafted, {told} hid {_hid(row)}."
+            hid = f"Judged by {target}, on which it was crafted, {cloak} hid {_hid(row)}."
             yield hid + _clean(of, state, target)
 
 
@@ -101,9 +96,8 @@ def _black_box(of: Shown, state: State) -> Iterator[str]:
     if not rows:
         yield "Nobody judges here whom the protector had not seen: of other recognisers this study says nothing."
     for target in dict.fromkeys((worst(rows), best(rows))) if rows else ():
-        told = f"{state['attack']} at eps {state['eps']}"
         yield (
-            f"Judged by {target}, which the protector never saw, {told} hid {_hid(rows[target])}."
+            f"Judged by {target}, which the protector never saw, {_cloak(state)} hid {_hid(rows[target])}."
             f"{_clean(of, state, target)}{_gain(of, state, target)}"
         )
 
@@ -113,10 +107,16 @@ def _gain(of: Shown, state: State, target: str) -> str:
     row = _compared(of, state, CLEAN["attack"], target=target)
     if row is None:
         return ""
-    told = f"{_points(row)}, adjusted p {row['p_adjusted']:.2g}"
+    change = f"{_points(row)}, adjusted p {row['p_adjusted']:.2g}"
     if row["p_adjusted"] < ALPHA:
-        return f" It hides {'more' if row['difference'] > 0 else 'fewer'} than no cloak does: {told}."
-    return f" That is not told apart from no cloak: {told}."
+        return f" It hides {'more' if row['difference'] > 0 else 'fewer'} than no cloak does: {change}."
+    return f" That is not told apart from no cloak: {change}{_least(row)}."
+
+
+def _least(row: Mapping) -> str:
+    """What so few subjects and so many tests can show at all."""
+    least = "nothing" if row["least"] > 100 else f"{row['least']:.0f} points or more"
+    return f"; among its {row['tests']:.0f} tests this study can show {least}"
 
 
 def _compared(of: Shown, state: State, against: str, **other: Any) -> pd.Series | None:
@@ -137,7 +137,7 @@ def _any(of: Shown, state: State) -> Iterator[str]:
     if row is not None and row["n"]:
         yield (
             f"Who tries all {len(of.targets)} recognisers still names {row['recognised']} of {row['n']}: "
-            f"hidden are {rate(row)}.{_clean(of, state, of.any_target)}"
+            f"hidden are {told(row)}.{_clean(of, state, of.any_target)}"
         )
 
 
@@ -152,18 +152,18 @@ def _attacks(of: Shown, state: State) -> Iterator[str]:
     leaders, base = [name for name, row in rows.items() if row["psr"] == most], reference(of.config)
     where = f"Of {len(rows)} attacks at eps {state['eps']}"
     if len(leaders) == len(rows):
-        yield f"{where} all hide as many from {target}, {rate(rows[leaders[0]])}."
+        yield f"{where} all hide as many from {target}, {told(rows[leaders[0]])}."
         return
-    told = f"{where} {_listed(leaders)} hid the largest share from {target}, {rate(rows[leaders[0]])}"
+    leading = f"{where} {_listed(leaders)} hid the largest share from {target}, {told(rows[leaders[0]])}"
     if base in leaders or base not in rows:
-        yield f"{told}."
+        yield f"{leading}."
         return
     row = _compared(of, state, base, attack=leaders[0], target=target)
     if row is None:
-        yield f"{told}; {base} {rate(rows[base])}."
+        yield f"{leading}; {base} {told(rows[base])}."
         return
     more = f"more than {base}" if row["p_adjusted"] < ALPHA else f"not told apart from {base}"
-    yield f"{told}: {more}, {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
+    yield f"{leading}: {more}, {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -190,12 +190,10 @@ def _price(of: Shown, state: State) -> Iterator[str]:
         cell = {key: value for key, value in state.items() if key != "eps"}
         for row in chosen(needed, {**cell, "target": target, "share": 50}).to_dict("records"):
             eps = row["eps"]
-            takes = f"eps {eps} ({row['eps_low']} to {row['eps_high']})" if eps[:1].isdigit() else ""
-            yield (
-                f"To hide half from {target} takes {takes}."
-                if takes
-                else f"Half are hidden from {target}: {_outside(eps)}."
-            )
+            if eps[:1].isdigit():
+                yield f"To hide half from {target} takes eps {eps} ({row['eps_low']} to {row['eps_high']})."
+            else:
+                yield f"Half are hidden from {target}: {_outside(eps)}."
 
 
 def _outside(eps: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cloakbench.page import scales
-from cloakbench.page.study import Shown, chosen, shown_number
+from cloakbench.page.study import Shown, chosen, shown_number, told
 from cloakbench.page.verdict import State, best, black_box, median, worst
 from cloakbench.study.grid import CLEAN
 
@@ -28,19 +28,14 @@ def rate_of(row: Mapping | None) -> dict[str, Any] | None:
     return rounded(row, ["psr", "psr_low", "psr_high", "n", "detected", "recognised"])
 
 
-def told(rate: Mapping) -> str:
-    """A rate in words."""
-    return f"{rate['psr']:.1f} % ({rate['psr_low']}–{rate['psr_high']})"
-
-
 def change(row: Mapping) -> str:
     """A difference in points with its interval, where it has one.
 
-    >>> change({"difference": -1.5, "low": -9, "high": 6}), change({"difference": None})
-    ('-1.5 (-9 to +6)', '–')
+    >>> change({"difference": -1.5, "low": -9, "high": 6})
+    '-1.5 (-9 to +6)'
     """
     if row["difference"] is None:
-        return "–"
+        return "\u2013"
     return f"{row['difference']:+.1f}" + ("" if row["low"] is None else f" ({row['low']:+d} to {row['high']:+d})")
 
 
@@ -147,23 +142,29 @@ def curves(of: Shown, state: State) -> list[dict[str, Any]]:
 
 
 def _line(of: Shown, state: State, target: str, places: Mapping[int, float]) -> dict[str, Any] | None:
-    rows = [(places[eps], rate_of(of.row(state, eps=eps, target=target))) for eps in of.values["eps"]]
-    rows = [(x, rate) for x, rate in rows if rate]
+    rates = {eps: rate for eps in of.values["eps"] if (rate := rate_of(of.row(state, eps=eps, target=target)))}
     clean = rate_of(of.row(state, **CLEAN, target=target))
-    if not rows:
+    if not rates:
         return None
-    points = [(scales.place(x), scales.place(scales.height_of(rate["psr"]))) for x, rate in rows]
-    high = [f"{scales.place(x)} {scales.place(scales.height_of(rate['psr_high']))}" for x, rate in rows]
-    low = [f"{scales.place(x)} {scales.place(scales.height_of(rate['psr_low']))}" for x, rate in reversed(rows)]
+
+    def at(eps: int, percent: float) -> str:
+        return f"{scales.place(places[eps])} {scales.place(scales.height_of(percent))}"
+
+    upper = [at(eps, rate["psr_high"]) for eps, rate in rates.items()]
+    lower = [at(eps, rate["psr_low"]) for eps, rate in rates.items()]
+    heading = heading_of(of, target)
     return {
         "look": look_of(of, target),
-        "heading": heading_of(of, target),
-        "band": f"M{'L'.join([*high, *low])}Z",
-        "line": f"M{'L'.join(f'{x} {y}' for x, y in points)}",
+        "heading": heading,
+        "band": f"M{'L'.join([*upper, *lower[::-1]])}Z",
+        "line": f"M{'L'.join(at(eps, rate['psr']) for eps, rate in rates.items())}",
         "clean": scales.place(scales.height_of(clean["psr"])) if clean else "",
-        "points": points,
+        "points": [
+            {"at": at(eps, rate["psr"]), "now": eps == state["eps"], "told": f"{heading}, eps {eps}: {told(rate)}"}
+            for eps, rate in rates.items()
+        ],
         "shape": shape_of(of, target),
-        "ends": [rows[0][1]["psr"], rows[-1][1]["psr"]],
+        "ends": [rate["psr"] for rate in (*rates.values(),)][:: max(1, len(rates) - 1)],
     }
 
 
@@ -175,7 +176,7 @@ def shape_of(of: Shown, target: str) -> str:
 def _curves_told(of: Shown, state: State, attack: str, lines: Sequence[Mapping]) -> str:
     """The panel for who does not see it."""
     budgets = of.values["eps"]
-    ends = "; ".join(f"{line['heading']} {line['ends'][0]:.1f} to {line['ends'][1]:.1f} %" for line in lines)
+    ends = "; ".join(f"{line['heading']} {line['ends'][0]:.1f} to {line['ends'][-1]:.1f} %" for line in lines)
     return f"{attack} crafted on {state['source']}, eps {budgets[0]} to {budgets[-1]}: {ends}"
 
 
@@ -184,7 +185,7 @@ def scatter_axis(of: Shown) -> dict[str, Any] | None:
     if "front.csv" not in of.tables or of.tables["front.csv"]["ssim"].dropna().empty:
         return None
     low, high, marks = scales.along(of.tables["front.csv"]["ssim"].dropna())
-    ticks = [{"x": scales.place(scales.across(mark, high, low)), "text": f"{mark:g}"} for mark in marks]
+    ticks = {f"{mark:g}": scales.place(scales.across(mark, high, low)) for mark in marks}
     return {"low": low, "high": high, "ticks": ticks}
 
 

@@ -27,9 +27,9 @@ def differences(study: Path) -> Iterator[str]:
     """A line for everything that is not as it should be; none where the study holds.
 
     Files against their seals and against provenance.json, its config and its code's hashes included; stored pictures
-    against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, and comparison.* from it and
-    the paper's; summary.html from the tables; the photographs, where there is still the folder that they were drawn from, against
-    subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
+    against their manifests; psr.csv derived anew from the ranks, table1.* from psr.csv, comparison.* from it and the
+    paper's, and summary.html from the tables; the photographs, where there is still the folder that they were drawn
+    from, against subjects.csv and enrolment.csv. What the study once made and no longer does is left aside.
     """
     try:
         facts, root = facts_of(study), photo_root(study)
