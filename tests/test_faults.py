@@ -41,6 +41,7 @@ STAGES = [
         "aggregate",
         "table",
         "provenance",
+        "page",
         "curves",
         "examples",
     ),
@@ -91,7 +92,7 @@ KILLER = """
 
 import contextlib, signal, sys, time
 # outputs of a stage, where there is more than one
-LAST = {"draw": 2, "store": 2, "table": 3, "curves": 4, "aggregate": 3, "front": 4}
+LAST = {"draw": 2, "store": 2, "table": 3, "curves": 4, "aggregate": 3, "front": 4, "page": 2}
 _count, _seal = 0, seal
 
 

@@ -64,6 +64,7 @@ def with_own(study) -> Path:
         "aggregate": 1,
         "table": 1,
         "provenance": 1,
+        "page": 1,
         "curves": 1,
         "examples": 1,
     }

@@ -28,7 +28,7 @@ from cloakbench.study.grid import left_over
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 from references.tables import recompute
 
-TABLES = {"faces": 1, "front": 1, "aggregate": 1, "table": 1, "provenance": 1, "curves": 2}
+TABLES = {"faces": 1, "front": 1, "aggregate": 1, "table": 1, "provenance": 1, "page": 1, "curves": 2}
 FROM_RANKS = {table: count for table, count in TABLES.items() if table != "faces"}
 CELLS = ["source", "attack", "eps", "storage", "target"]
 
@@ -131,13 +131,14 @@ EDITS = {
     # what a job runs, and nobody else
     ("measures/ranking.py", "(logits > true)", "(logits >= true)"): {"baseline": 2, "classify": 20} | TABLES,
     ("measures/look.py", "np.stack(faces)", "np.array(faces)"): {"look": 20, "classify": 20} | TABLES,
-    ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "front": 1, "provenance": 1},
+    ("report/figures.py", "dpi=150", "dpi=151"): {"curves": 2, "examples": 1, "front": 1, "provenance": 1, "page": 1},
     ("attacks/losses.py", "(clean).argmin(dim=1)", "(clean).argmin(1)"): ONE_ATTACK | TABLES,  # ILLC's goal
     ("attacks/losses.py", "others - logits.gather", "others + 0 - logits.gather"): {},  # of a goal that it has not
     ("attacks/transforms.py", "/ 2**copy", "/ 2.0**copy"): {},  # of a view that it has not
     ("attacks/walk.py", "min(eps + 4,", "min(4 + eps,"): CRAFT | EIGHT_CELLS | TABLES,
-    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED | {"faces": 1, "front": 1, "provenance": 1},
-    ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "front": 1, "provenance": 1},
+    ("measures/quality.py", "SIGMA**2", "SIGMA * SIGMA"): MEASURED
+    | {"faces": 1, "front": 1, "provenance": 1, "page": 1},
+    ("statistics/spread.py", '"p5": 5', '"p5": 5.0'): {"quality": 1, "front": 1, "provenance": 1, "page": 1},
     ("statistics/psr.py", "100 - 100 / len(recognised)", "100.0 - 100 / len(recognised)"): FROM_RANKS,
     ("publishing/store.py", 'picture.save(file, "JPEG"', 'picture.save(file, "JPEG", optimize=True'): ALL_CELLS,
     ("synthetic/small.py", 'attn_layer="se"', 'attn_layer="ese"'): SENET,
@@ -226,13 +227,13 @@ CHANGES = {
 
 def test_quality_is_measured_where_it_is_asked_for(toy, tmp_path):
     (tmp_path / "less.yaml").write_text("measures: []")
-    assert would_run(toy, tmp_path / "less.yaml") == {"faces": 1, "provenance": 1}
+    assert would_run(toy, tmp_path / "less.yaml") == {"faces": 1, "provenance": 1, "page": 1}
     run = snakemake(tmp_path, "-n", "--configfile", TOY, tmp_path / "less.yaml")
     assert {"measure", "quality", "front"}.isdisjoint(job_counts(run.stdout))
 
 
 LADDER = {"look_at_crafted": 8, "rank_crafted": 8, "look_at_stored": 10, "rank_stored": 10, "ladder": 1}
-LADDER |= {"look_at_photos": 1, "baseline": 1, "provenance": 1}  # of the source that is no target
+LADDER |= {"look_at_photos": 1, "baseline": 1, "provenance": 1, "page": 1}  # of the source that is no target
 
 
 @pytest.fixture(scope="session")
@@ -250,7 +251,7 @@ def test_the_ladder_is_a_judgement_of_its_own(laddered):
     """It repeats nothing of a study, and leaves it as it was when nobody asks for it any more."""
     study = laddered / "results/toy"
     assert would_run(laddered, laddered / "ladder.yaml") == {} and list(differences(study)) == []
-    assert would_run(laddered) == {"provenance": 1}
+    assert would_run(laddered) == {"provenance": 1, "page": 1}
     facts = json.loads((study / "provenance.json").read_text())
     over = left_over(facts["config"] | {"measures": ["quality"]})
     left = {path.relative_to(study) for path in sealed(study)}
@@ -367,7 +368,10 @@ def test_outputs_that_are_not_kept_are_not_missed(toy, tmp_path):
     """They go once the ranks are there, and nothing asks for them again; a change of what made them does."""
     (tmp_path / "lean.yaml").write_text("keep: {outputs: false}")
     lean = ["--configfile", TOY, tmp_path / "lean.yaml"]
-    assert would_run(toy, tmp_path / "lean.yaml") == {"provenance": 1}  # in a finished study it repeats nothing
+    assert would_run(toy, tmp_path / "lean.yaml") == {
+        "provenance": 1,
+        "page": 1,
+    }  # in a finished study it repeats nothing
     run = snakemake(tmp_path, "--cores", 2, *lean)
     assert run.returncode == 0, run.stdout + run.stderr
     study = tmp_path / "results/toy"

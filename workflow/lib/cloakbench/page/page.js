@@ -142,23 +142,24 @@ function drawCurves() {
 
 function drawFront() {
   if (!data.front) return;
-  const rows = rowsOf("front", ["attack", "eps", "top_k"]).filter((row) => row.ssim !== null && row.psr !== null);
-  const marks = [], best = [];
+  const rows = rowsOf("front", ["source", "attack", "eps", "top_k"]).filter((row) => row.ssim !== null && row.psr !== null)
+    .map((row) => ({ ...row, x: place(across(row.ssim, scale.ssim[1], scale.ssim[0])), y: place(height(row.psr)) }))
+    .sort((a, b) => a.eps - b.eps);
+  const marks = [];
   for (const attack of names.attack.keys()) {
-    const way = rows.filter((row) => row.attack === attack).sort((a, b) => a.eps - b.eps);
-    if (!way.length) continue;
+    const points = rows.filter((row) => row.source === state.source && row.attack === attack);
+    if (!points.length) continue;
     const chosen = attack === state.attack ? " chosen" : "";
-    const points = way.map((row) => ({ ...row, x: place(across(row.ssim, scale.ssim[1], scale.ssim[0])), y: place(height(row.psr)) }));
     marks.push(element("path", { class: `line way${chosen}`, d: `M${points.map(({ x, y }) => `${x} ${y}`).join("L")}` }));
     for (const { x, y, eps, psr, ssim, front_ssim: front } of points) {
       const said = `${names.attack[attack]}, eps ${names.eps[eps]}: ${percent(psr)} %, SSIM ${ssim.toFixed(3)}`;
       marks.push(element("circle", { class: `point${chosen}${front ? " front" : ""}`, cx: x, cy: y, r: chosen ? 4 : 3 }, element("title", {}, said)));
     }
-    best.push(...points.filter((point) => point.front_ssim));
   }
   document.querySelector("#front .lines").replaceChildren(...marks);
-  $("best").tBodies[0].replaceChildren(...best.map((point) =>
-    line(names.attack[point.attack], String(names.eps[point.eps]), point.ssim.toFixed(3), asRate(point))));
+  const best = rows.filter((row) => row.front_ssim).sort((a, b) => b.psr - a.psr || b.ssim - a.ssim);
+  $("best").tBodies[0].replaceChildren(...best.map((point) => line(names.source[point.source],
+    names.attack[point.attack], String(names.eps[point.eps]), point.ssim.toFixed(3), asRate(point))));
 }
 
 function drawLadder() {
@@ -361,7 +362,7 @@ const views = {
   }),
   heat: () => rowsOf("rates", ["source", "target"]),
   curves: () => rowsOf("rates", ["attack", "eps", "target"]).filter((row) => picked.has(row.attack)),
-  front: () => rowsOf("front", ["attack", "eps", "top_k"]),
+  front: () => rowsOf("front", ["source", "attack", "eps", "top_k"]),
   ladder: () => rowsOf("ladder", ["target", "top_k"]),
   compare: () => rowsOf("comparisons", ["attack", "top_k"]),
   faces: () => [...grid.children].filter((button) => !button.hidden).map((button) => {

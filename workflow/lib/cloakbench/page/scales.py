@@ -38,7 +38,7 @@ def along_budgets(budgets: Sequence[int]) -> dict[int, float]:
     return dict(zip(budgets, _spread(logs, logs), strict=True))
 
 
-def along(values: pd.Series, ticks: int = 4) -> tuple[float, float, list[float]]:
+def along(values: pd.Series, ticks: int = 5) -> tuple[float, float, list[float]]:
     """The ends of an axis that holds all values, and round places for its ticks, rising.
 
     >>> along(pd.Series([0.62, 0.99]))

@@ -42,12 +42,12 @@ def black_box(of: Shown, state: State) -> dict[str, Mapping]:
     return {name: row for name, row in rows.items() if row is not None and row["n"]}
 
 
-def worst(rows: Mapping[str, pd.Series]) -> str:
+def worst(rows: Mapping[str, Mapping]) -> str:
     """The target from which the fewest are hidden; empty of none."""
     return min(rows, key=lambda name: rows[name]["psr"], default="")
 
 
-def best(rows: Mapping[str, pd.Series]) -> str:
+def best(rows: Mapping[str, Mapping]) -> str:
     return max(rows, key=lambda name: rows[name]["psr"], default="")
 
 
@@ -119,7 +119,7 @@ def _least(row: Mapping) -> str:
     return f"; among its {row['tests']:.0f} tests this study can show {least}"
 
 
-def _compared(of: Shown, state: State, against: str, **other: Any) -> pd.Series | None:
+def _compared(of: Shown, state: State, against: str, **other: Any) -> Mapping | None:
     if state["top_k"] != K or "comparisons.csv" not in of.tables:
         return None
     found = chosen(of.tables["comparisons.csv"], {**state, **other, "reference": against})

@@ -190,19 +190,18 @@ def scatter_axis(of: Shown) -> dict[str, Any] | None:
 
 
 def scatter(of: Shown, state: State, axis: Mapping) -> dict[str, Any]:
-    """Each attack's way through SSIM and PSR as budgets grow, for one source, target and storage at the smallest k; the
-    points that no other cloak of that target and storage beats are full."""
-    rows = chosen(of.tables["front.csv"], {key: state[key] for key in state if key not in ("attack", "eps", "top_k")})
+    """Each attack's way through SSIM and PSR as budgets grow, for one source, target and storage at the smallest k; full
+    are the points that no other cloak of that target and storage beats, from whatever source: `best` lists all."""
+    alike = {key: value for key, value in state.items() if key not in ("source", "attack", "eps", "top_k")}
+    rows = [(row, _point(row, axis)) for row in chosen(of.tables["front.csv"], alike).to_dict("records")]
+    rows = sorted(((row, point) for row, point in rows if point), key=lambda pair: pair[0]["eps"])
     ways = []
     for attack in of.values["attack"]:
-        points = [_point(row, axis) for row in rows[rows["attack"] == attack].sort_values("eps").to_dict("records")]
-        points = [point for point in points if point]
+        points = [point for row, point in rows if (row["source"], row["attack"]) == (state["source"], attack)]
         line = f"M{'L'.join('{x} {y}'.format(**point) for point in points)}" if points else ""
         ways.append({"attack": attack, "line": line, "points": points, "now": attack == state["attack"]})
-    return {
-        "ways": ways,
-        "best": [point | {"attack": way["attack"]} for way in ways for point in way["points"] if point["front"]],
-    }
+    best = [point | {key: row[key] for key in ("source", "attack")} for row, point in rows if point["front"]]
+    return {"ways": ways, "best": sorted(best, key=lambda point: (-point["psr"], -point["ssim"]))}
 
 
 def _point(row: Mapping, axis: Mapping) -> dict[str, Any] | None:
