@@ -56,9 +56,11 @@ def make(
     shares: dict[str, float] | None = None,
     loader: str = "synthetic",
     faces: int | str | None = None,
+    ladder: bool = True,
 ) -> Path:
     """The results folder. names: of the first people; side: of their pictures in pixels, 0 for none; shares: by source,
-    target or attack, what the share of hidden faces is multiplied with, `clean` of the clean ones; faces: the config's.
+    target or attack, what the share of hidden faces is multiplied with, `clean` of the clean ones; faces: the config's;
+    ladder: whether the study has one.
     """
     rng, study = np.random.default_rng(seed), folder / "results/made"
     matrix = {"source": [*sources], "attack": [*attacks], "eps": [*budgets]}
@@ -74,7 +76,7 @@ def make(
         "storages": dict.fromkeys(storages, STORAGE),
         "detection": {"missed": "protected"},
         "compute": {"chunks": 1},
-        "measures": ["quality", "ladder"],
+        "measures": ["quality", *(["ladder"] if ladder else [])],
     } | ({"report": {"faces": faces}} if faces is not None else {})
     ranks = _ranks(config, people, rng, shares or {})
     tables = _tables(config, ranks, people, rng)
@@ -143,7 +145,8 @@ def _tables(config: dict, ranks: pd.DataFrame, people: int, rng: np.random.Gener
     tables["quality.csv"] = pd.DataFrame(rows)
     tables["front.csv"] = front(tables["psr.csv"], tables["quality.csv"], min(config["top_k"]))
     tables["needed.csv"] = budgets_needed(ranks, tables["quality.csv"], min(config["top_k"]))
-    tables["ladder.csv"] = _ladder(config, ranks)
+    if "ladder" in config["measures"]:
+        tables["ladder.csv"] = _ladder(config, ranks)
     tables["faces.csv"] = ranks[columns(keys_of("classify", matrix))]
     if covers_paper(config):
         tables["claims.csv"] = evaluate(CLAIMS, tables["psr.csv"])

@@ -114,9 +114,10 @@ def _page(of: Shown, left: Sequence[str] = (), faces: Mapping[str, Any] | None =
         "tiles": views.tiles(of, state),
         "quality": views.quality_of(of, state),
         "table1": [
-            row | {"of": " ".join(str(known[key].index(row[key])) for key in ("source", "attack", "eps"))}
+            row | {"places": [known[key].index(row[key]) for key in ("source", "attack", "eps")]}
             for row in views.table1(of, state)
         ],
+        "one_source": views.one_source(of),
         "heat": [one | {"place": known["eps"].index(one["eps"])} for one in views.heat_maps(of, state)],
         "curves": [one | {"place": known["attack"].index(one["attack"])} for one in views.curves(of, state)],
         "budgets": {eps: scales.place(x) for eps, x in scales.along_budgets(of.values["eps"]).items()},
@@ -238,10 +239,12 @@ def _faces(study: Path, of: Shown) -> dict[str, Any]:
     wanted = len(album.people) if asked == "all" else min(asked, len(album.people))
     if not wanted:
         return {"view": {"notice": "", "said": [NO_FACES], "shown": []}, "data": None, "blocks": []}
-    known, stored = data.codes(of), keys_of("store", of.config["matrix"])
+    known, matrix = data.codes(of), of.config["matrix"]
 
     def key(cell: Mapping[str, Any]) -> str:
-        return ",".join(str(known[name].index(cell.get(name, DEFAULTS.get(name)))) for name in stored)
+        """The places of a cell's values: of a stored one, or of a crafted one, which has fewer."""
+        names = keys_of("store" if "storage" in cell else "craft", matrix)
+        return ",".join(str(known[name].index(cell.get(name, DEFAULTS.get(name)))) for name in names)
 
     shelf, blocks = faces.fitting(album, wanted, key, faces.MOST_BYTES)
     rows = album.people.head(shelf.faces)
@@ -259,6 +262,13 @@ def _faces(study: Path, of: Shown) -> dict[str, Any]:
     factors = {str(eps): faces.factor(eps) for eps in of.values["eps"]}
     return {
         "view": {"notice": "" if synthetic else NOTICE, "said": said, "shown": shown},
-        "data": {"keys": stored, "people": people, "factor": factors, "called": called, **judged},
+        "data": {
+            "stored": keys_of("store", matrix),
+            "crafted": keys_of("craft", matrix),
+            "people": people,
+            "factor": factors,
+            "called": called,
+        }
+        | judged,
         "blocks": blocks,
     }

@@ -20,7 +20,7 @@ from cloakbench.measures.cells import FACE, TYPES
 from cloakbench.page.study import Shown
 from cloakbench.photos.images import read_photo
 from cloakbench.photos.sample import read_photos
-from cloakbench.study.grid import CLEAN, Cell, cells, keys_of, place
+from cloakbench.study.grid import Cell, cells, keys_of, place
 from cloakbench.study.sources import canvas
 
 SIDE, CHANGE_SIDE, QUALITY = 112, 64, 60  # pixels; of WebP
@@ -143,14 +143,13 @@ def encode(picture: Image.Image) -> str:
 
 
 def blocks(album: Album, shelf: Shelf, key: Callable[[Cell], str], numbers: Sequence[int]) -> list[dict[str, dict]]:
-    """Of each of these faces its pictures and changes, by the key of their cell."""
-    matrix = {**album.matrix, "storage": list(shelf.storages)}
-    stored = list(cells(matrix, "store"))
-    shown = [cell for cell in stored if cell["eps"] in shelf.changes and cell["attack"] != CLEAN["attack"]]
+    """Of each of these faces the pictures of all stored cells, and the changes of the crafted ones, by their key."""
+    stored = list(cells({**album.matrix, "storage": list(shelf.storages)}, "store"))
+    crafted = [cell for cell in cells(album.matrix, "craft") if cell["eps"] in shelf.changes]
     return [
         {
             "pictures": {key(cell): album.published(number, cell) for cell in stored},
-            "changes": {key(cell): album.change(number, cell) for cell in shown},
+            "changes": {key(cell): album.change(number, cell) for cell in crafted},
         }
         for number in numbers
     ]

@@ -86,9 +86,13 @@ function drawTiles() {
   $("tiles").replaceChildren(...tiles);
 }
 
+// A large study's table has the rows of the chosen source alone.
+const sourceOf = (row) => ("source" in row.dataset ? Number(row.dataset.source) : state.source);
+
 function drawTable() {
   for (const row of $("rates").tBodies[0].rows) {
-    const [source, attack, eps] = row.dataset.of.split(" ").map(Number);
+    const [attack, eps] = row.dataset.of.split(" ").map(Number), source = sourceOf(row);
+    row.cells[0].textContent = names.source[source];
     targets.forEach((one, at) => row.cells[3 + at].replaceChildren(...asRate(rate({ source, attack, eps, target: one.place }))));
   }
 }
@@ -166,7 +170,7 @@ function drawLadder() {
   if (!data.ladder) return;
   $("steps").tBodies[0].replaceChildren(...rowsOf("ladder", ["target", "top_k"]).map((row) => line(
     row.rung, row.judged_by, `${row.hidden} of ${row.n}`, asRate(row),
-    element("svg", { class: "bar", viewBox: "0 0 100 8", "aria-hidden": "true" }, element("path", { d: `M0 0H${row.psr ?? 0}V8H0z` })),
+    element("svg", { class: "bar", viewBox: "0 0 100 8", "aria-hidden": "true" }, element("path", { d: `M0 0H${percent(row.psr ?? 0)}V8H0z` })),
     count(row.only), count(row.only_before), change(row))));
 }
 
@@ -209,22 +213,23 @@ function drawFaces() {
   if (open !== null) drawFace();
 }
 
-const url = (picture) => `data:image/webp;base64,${picture}`;
+const webp = (picture) => `data:image/webp;base64,${picture}`;
 
 function drawFace() {
   const face = JSON.parse($(`face-${open}`).textContent), about = data.faces.people[open];
-  const cell = data.faces.keys.map((key) => state[key]).join(), plain = data.faces.keys.map((key) => ({ ...state, ...clean })[key]).join();
+  const places = (keys, other = {}) => keys.map((key) => ({ ...state, ...other })[key]).join();
+  const { stored, crafted } = data.faces, change = face.changes[places(crafted)];
   const what = `${named("attack")} at eps ${named("eps")}, crafted on ${named("source")}`;
   $("face-name").textContent = about.name;
   $("face-cell").textContent = `subject ${about.subject}${about.photo ? `, photograph ${about.photo}` : ""}: ${what}`;
-  const pictures = [["face-clean", face.pictures[plain], "without a cloak"], ["face-cloaked", face.pictures[cell], what],
-    ["face-change", face.changes[cell], `what ${what} changed`]];
+  const pictures = [["face-clean", face.pictures[places(stored, clean)], "without a cloak"],
+    ["face-cloaked", face.pictures[places(stored)], what], ["face-change", change, `what ${what} changed`]];
   for (const [id, picture, alt] of pictures) {
     $(id).hidden = !picture;
-    if (picture) $(id).src = url(picture);
+    if (picture) $(id).src = webp(picture);
     $(id).alt = `${about.name}, ${alt}`;
   }
-  $("face-factor").textContent = face.changes[cell] ? `what was changed, ×${data.faces.factor[named("eps")]}, before storage` : "the change is not shown at this budget";
+  $("face-factor").textContent = change ? `what was changed, ×${data.faces.factor[named("eps")]}, before storage` : "the change is not shown at this budget";
   $("face-ranks").replaceChildren(...targets.filter((one) => one.look !== "any").map((one) => {
     const of = (other) => data.faces.ranks[keys.filter((key) => key !== "top_k").map((key) => ({ ...state, ...other, target: one.place })[key]).join()];
     const ranked = (cells) => (!cells ? "–" : cells.rank[open] === null ? "not found" : String(cells.rank[open]));
@@ -356,10 +361,11 @@ function filter() {
 $("filter").addEventListener("input", filter);
 
 const views = {
-  rates: () => rowsOf("rates", ["source", "attack", "eps", "target"]).filter((row) => {
-    const of = [row.source, row.attack, row.eps].join(" ");
-    return [...$("rates").tBodies[0].rows].some((shown) => shown.dataset.of === of && !shown.hidden);
-  }),
+  rates: () => {
+    const rows = [...$("rates").tBodies[0].rows].filter((row) => !row.hidden);
+    const shown = new Set(rows.map((row) => `${sourceOf(row)} ${row.dataset.of}`));
+    return rowsOf("rates", ["source", "attack", "eps", "target"]).filter((row) => shown.has(`${row.source} ${row.attack} ${row.eps}`));
+  },
   heat: () => rowsOf("rates", ["source", "target"]),
   curves: () => rowsOf("rates", ["attack", "eps", "target"]).filter((row) => picked.has(row.attack)),
   front: () => rowsOf("front", ["source", "attack", "eps", "top_k"]),

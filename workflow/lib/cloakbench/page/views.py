@@ -13,6 +13,7 @@ from cloakbench.page.verdict import State, best, black_box, median, worst
 from cloakbench.study.grid import CLEAN
 
 LEVELS = 20  # of a heat map's colours
+MOST_CELLS = 600  # of Table 1
 FACETS = 6  # attacks whose curves are shown at first
 ANYBODY = "any of them"
 
@@ -73,13 +74,21 @@ def quality_of(of: Shown, state: State) -> dict[str, float] | None:
     return {name: shown_number(value, name) for name, value in seen.items()} if None not in seen.values() else None
 
 
+def one_source(of: Shown) -> bool:
+    """Whether Table 1 would be too much for a page with the rows of all sources."""
+    values = of.values
+    cells = (1 + len(values["attack"]) * len(values["eps"])) * len(values["source"]) * len(values["target"])
+    return cells > MOST_CELLS
+
+
 def table1(of: Shown, state: State) -> list[dict[str, Any]]:
-    """Of the state's k and storage, a row a source, attack and budget, clean faces first, with a rate a target."""
+    """Of the state's k and storage, a row a source, attack and budget, clean faces first, with a rate a target; of a
+    large study those of the state's source."""
     fixed = {key: value for key, value in state.items() if key not in ("source", "attack", "eps", "target")}
     rows = of.rows(**fixed)
     cells = {tuple(row[key] for key in ("source", "attack", "eps", "target")): row for row in rows.to_dict("records")}
     found = []
-    for source in of.values["source"]:
+    for source in [state["source"]] if one_source(of) else of.values["source"]:
         for attack, eps in _cloaks(of):
             rates = [rate_of(cells.get((source, attack, eps, target))) for target in of.values["target"]]
             if any(rates) or any((source, attack, eps, target) in cells for target in of.values["target"]):
@@ -190,8 +199,8 @@ def scatter_axis(of: Shown) -> dict[str, Any] | None:
 
 
 def scatter(of: Shown, state: State, axis: Mapping) -> dict[str, Any]:
-    """Each attack's way through SSIM and PSR as budgets grow, for one source, target and storage at the smallest k; full
-    are the points that no other cloak of that target and storage beats, from whatever source: `best` lists all."""
+    """Each attack's way through SSIM and PSR as budgets grow, for one source, target and storage at the smallest k.
+    Points are full that no other cloak of that target and storage beats, from whatever source: `best` lists them."""
     alike = {key: value for key, value in state.items() if key not in ("source", "attack", "eps", "top_k")}
     rows = [(row, _point(row, axis)) for row in chosen(of.tables["front.csv"], alike).to_dict("records")]
     rows = sorted(((row, point) for row, point in rows if point), key=lambda pair: pair[0]["eps"])
