@@ -69,8 +69,8 @@ function drawTiles() {
   const others = blackBox(own).filter(rated).sort((a, b) => rated(a).psr - rated(b).psr);
   const most = others.filter((one) => rated(one).psr === rated(others.at(-1)).psr)[0];
   const shown = own.slice(0, 1).map((at) => ["white box", targets[at]]);
-  if (others.length) shown.push([`black box${others.length > 1 ? ", worst" : ""}`, others[0]]);
-  if (others.length > 1) shown.push(["black box, best", most]);
+  if (others.length) shown.push([`black box${others.length > 1 ? ", fewest hidden" : ""}`, others[0]]);
+  if (others.length > 1) shown.push(["black box, most hidden", most]);
   shown.push(...targets.filter((one) => one.look === "any").map((one) => ["who tries all", one]));
   const tiles = shown.map(([kind, one]) => {
     const without = rate({ ...clean, target: one.place });

@@ -95,22 +95,23 @@ def _black_box(of: Shown, state: State) -> Iterator[str]:
     rows = black_box(of, state)
     if not rows:
         yield "Nobody judges here whom the protector had not seen: of other recognisers this study says nothing."
+    said = False  # what the study can show at all is said once
     for target in dict.fromkeys((worst(rows), best(rows))) if rows else ():
-        yield (
-            f"Judged by {target}, which the protector never saw, {_cloak(state)} hid {_hid(rows[target])}."
-            f"{_clean(of, state, target)}{_gain(of, state, target)}"
-        )
+        gain = _gain(of, state, target, silent=said)
+        said = said or "can show" in gain
+        hid = f"Judged by {target}, which the protector never saw, {_cloak(state)} hid {_hid(rows[target])}."
+        yield hid + _clean(of, state, target) + gain
 
 
-def _gain(of: Shown, state: State, target: str) -> str:
-    """The paired test against no cloak, of the k that is tested."""
+def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
+    """The paired test against no cloak, of the k that is tested. silent: of what the study can show."""
     row = _compared(of, state, CLEAN["attack"], target=target)
     if row is None:
         return ""
     change = f"{_points(row)}, adjusted p {row['p_adjusted']:.2g}"
     if row["p_adjusted"] < ALPHA:
         return f" It hides {'more' if row['difference'] > 0 else 'fewer'} than no cloak does: {change}."
-    return f" That is not told apart from no cloak: {change}{_least(row)}."
+    return f" That is not told apart from no cloak: {change}{'' if silent else _least(row)}."
 
 
 def _least(row: Mapping) -> str:

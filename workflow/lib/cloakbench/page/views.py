@@ -55,8 +55,8 @@ def tiles(of: Shown, state: State) -> list[dict[str, Any]]:
     others = black_box(of, state)
     own = [name for name in of.targets if of.white_box(state["source"], name)][:1]
     told = [("white box", name) for name in own]
-    told += [(f"black box{', worst' if len(others) > 1 else ''}", worst(others))] if others else []
-    told += [("black box, best", best(others))] if len(others) > 1 else []
+    told += [(f"black box{', fewest hidden' if len(others) > 1 else ''}", worst(others))] if others else []
+    told += [("black box, most hidden", best(others))] if len(others) > 1 else []
     told += [("who tries all", of.any_target)] if of.any_target else []
     found = []
     for kind, target in told:
