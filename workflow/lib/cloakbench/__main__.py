@@ -116,6 +116,7 @@ def run_compare(options: Namespace) -> int:
 def run_show(options: Namespace) -> int:
     """Print the rows, and a line with what a reader needs to repeat them."""
     from cloakbench.files.reading import read_table  # slow to import, so not for --help
+    from cloakbench.report.empty import why_empty
     from cloakbench.report.tables import plain
     from cloakbench.report.verify import facts_of
     from cloakbench.study.keys import NAMES
@@ -130,7 +131,10 @@ def run_show(options: Namespace) -> int:
         table = table[table[column].astype(str).isin(values.split(","))]
     if table.empty:
         raise InputError(f"{options.table}: no row with {' '.join(options.where)}")
-    print(plain(table[options.columns or [*table]]))
+    shown = options.columns or [*table]
+    print(plain(table[shown]))
+    for line in why_empty(table, shown):
+        print(f"\n{line}")
     print(f"\n{options.table} of {_repeatable(facts_of(options.study))}")
     return 0
 
