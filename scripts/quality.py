@@ -7,10 +7,14 @@ from cloakbench.jobs import command
 
 
 def main(options):
+    from cloakbench.files.reading import read_table
     from cloakbench.files.writing import write_text
+    from cloakbench.report.empty import why_empty
     from cloakbench.report.results import quality
 
     write_text(options.output, quality(options.study, options.config))
+    for line in why_empty(read_table(options.output, dtype={"source": str}, keep_default_na=False), ()):
+        print(f"{options.output}: {line}", flush=True)
 
 
 if __name__ == "__main__":

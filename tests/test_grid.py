@@ -98,3 +98,15 @@ def test_own_photographs_are_left_over_where_nobody_asks_for_them():
     assert all(left_over(CONFIG)("", settings) for settings in stages)
     asked = CONFIG | {"dataset": CONFIG["dataset"] | {"own": 2}}
     assert not any(left_over(asked)(name, settings) for name, settings in files.items())
+
+
+def test_scores_are_of_targets_with_a_gallery():
+    """What is crafted on alone is enrolled, but nothing is compared with it; a class head has no scores."""
+    files = {"scores/b.csv": of("clean_scores", model="b"), "galleries/b.safetensors": of("enrol", model="b")}
+    assert not any(left_over(CONFIG)(name, settings) for name, settings in files.items())
+    source = left_over(CONFIG | {"matrix": CONFIG["matrix"] | {"source": ["a", "b"], "target": ["c", "a"]}})
+    assert source("scores/b.csv", files["scores/b.csv"])
+    assert not source("galleries/b.safetensors", files["galleries/b.safetensors"])
+    assert source("scores/a.csv", of("clean_scores", model="a")) and not source(
+        "scores/c.csv", of("clean_scores", model="c")
+    )

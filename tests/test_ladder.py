@@ -14,9 +14,11 @@ from cloakbench.files.writing import write_text
 from cloakbench.measures.cells import read_photos_ranks
 from cloakbench.measures.rungs import Stored, look_at_canvas
 from cloakbench.publishing.store import store
+from cloakbench.report.verify import differences
 from cloakbench.statistics.intervals import of_difference, of_share
 from cloakbench.statistics.ladder import COLUMNS, Rung, climb
 from cloakbench.study.grid import left_over
+from conftest import TOY, job_counts, snakemake
 
 CPU = torch.device("cpu")
 
@@ -185,3 +187,21 @@ def test_its_files_are_left_over_where_nobody_asks_for_it(settings):
 
 def test_a_recogniser_that_was_taken_out_of_a_source_has_no_rungs():
     assert left_over(CONFIG)("any/name", {"stage": "rank_crafted", "of": CELL | {"model": "a"}})
+
+
+@pytest.mark.slow
+def test_outputs_of_its_rungs_may_go_once_they_are_judged(tmp_path):
+    """A rung that is lost is shown again, and nothing else is."""
+    study, lean = tmp_path / "results/small", ["--config", "keep={outputs: false}", "measures=[ladder]"]
+    asked = [tmp_path, "--cores", 2, "--configfile", TOY.with_name("small.yaml")]
+    run = snakemake(*asked, *lean)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len([*study.glob("ladder/**/*.csv")]) == 3 and not [*study.glob("ladder/**/*.npy")]
+    assert [*differences(study)] == []
+    assert job_counts(snakemake(*asked, "-n", *lean).stdout) == {}
+    told = (study / "ladder.csv").read_bytes()
+    (study / "ladder/stored/facenet/bim/eps2/jpeg75/facenet.csv").unlink()
+    assert any("facenet.csv: is gone" in line for line in differences(study))
+    run = snakemake(*asked, *lean)
+    assert job_counts(run.stderr + run.stdout) == {"look_at_stored": 1, "rank_stored": 1, "ladder": 1, "provenance": 1}
+    assert (study / "ladder.csv").read_bytes() == told and [*differences(study)] == []

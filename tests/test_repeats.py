@@ -62,6 +62,12 @@ def test_noise_is_told_from_people():
     assert found[["lowest", "highest", "difference"]].tolist() == [50, 62.5, 12.5]
 
 
+def test_studies_without_a_common_cell_make_an_empty_table():
+    """Whoever asked reads that there is none, whatever the kind of repeat."""
+    apart = [ranks([1, 0]), ranks([1, 0]).assign(eps=8)]
+    assert all(kind(apart, 1).empty for kind in (repeats.draws, repeats.noise, repeats.rounding))
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     """The first and the second of two draws, and the first with other random numbers, of one small grid."""
@@ -91,7 +97,7 @@ def test_draws_of_one_pool_have_nobody_in_common_and_one_gallery(studies):
 
 @pytest.mark.parametrize("other, kind", [("other", "draws"), ("noise", "noise"), ("again", "rounding")])
 def test_the_kind_is_what_differs(studies, other, kind):
-    found, table = repeated([studies / "one", studies / other], 1)
+    found, table, _ = repeated([studies / "one", studies / other], 1)
     assert found == kind and len(table) == 2  # clean and attacked
     assert table["n"].tolist() == [4, 4] if kind == "draws" else [2, 2]
     command = [sys.executable, "-m", "cloakbench", "repeats", studies / "one", studies / other]

@@ -14,6 +14,7 @@ import pytest
 from cloakbench.errors import InputError
 from cloakbench.files.writing import writing_faces
 from cloakbench.report import tables
+from cloakbench.report.empty import why_empty
 from cloakbench.report.figures import cmc, curves, panels
 from conftest import ROOT
 
@@ -162,3 +163,11 @@ def test_the_summary_has_a_row_a_source_target_and_attack(psr):
     ]
     with pytest.raises(InputError, match=r"top-3 is not in psr\.csv; known: 1, 5"):
         tables.summary(whole, 3)
+
+
+def test_a_face_that_was_not_found_explains_no_empty_column():
+    faces = pd.DataFrame({"target": ["a", "a"], "rank": pd.array([0, None], "Int64"), "own_score": [0.9, None]})
+    assert [*why_empty(faces, ["own_score"])] == []
+    (line,) = why_empty(faces.assign(own_score=None), ["own_score", "rank"])
+    assert line.startswith("own_score: empty of a (a class head")
+    assert [*why_empty(faces.assign(own_score=None), ["rank"])] == []  # nobody sees it

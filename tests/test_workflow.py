@@ -38,6 +38,7 @@ def toy(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("toy")
     run = snakemake(directory, "--cores", 2, "--configfile", TOY)
     assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count("quality.csv: ms_ssim: empty of facenet (below 161 pixels") == 1  # and nothing is lost
     return directory
 
 
@@ -91,6 +92,11 @@ def test_an_export_names_nobody(toy, tmp_path, monkeypatch):
     [
         (["psr.csv", "attack=bim", "top_k=1", "--columns", "eps", "psr"], "| eps   | psr"),
         (["needed.csv", "share=50", "attack=bim,illc"], "needed.csv of study toy, N = 3, seed 0; commit "),
+        (
+            ["faces.csv", "eps=5", "--columns", "rank", "own_score"],
+            "own_score: empty of facenet, senet50 (a class head",
+        ),
+        (["quality.csv", "eps=5"], "ms_ssim: empty of facenet (below 161 pixels"),
         (["psr.csv", "colour=red"], "no column 'colour'; known: source, attack"),
         (["psr.csv", "eps=6"], "psr.csv: no row with eps=6"),
         (["psr.tsv"], "psr.tsv: no such file"),
@@ -100,6 +106,16 @@ def test_rows_of_a_table_are_shown(toy, asked, answer):
     command = [sys.executable, "-m", "cloakbench", "show", toy / "results/toy", *asked]
     run = subprocess.run(command, capture_output=True, text=True)
     assert answer in (run.stderr if run.returncode else run.stdout)
+
+
+def test_scores_that_nobody_has_are_refused_in_one_line(toy):
+    """A class head has none; of a recogniser that is no target nobody asks."""
+    run = snakemake(toy, "results/toy/scores/facenet.csv", "-n", "--configfile", TOY)
+    line = run.stderr.splitlines()[-1]
+    assert run.returncode == 1 and line.startswith(
+        "cloakbench: results/toy/scores/facenet.csv: facenet has a class head"
+    )
+    assert line.endswith("its ranks stand, in results/toy/ranks/") and "Exception" not in run.stderr
 
 
 def test_a_checkout_that_touches_every_file_reruns_nothing(toy, checkout):

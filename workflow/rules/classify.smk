@@ -81,7 +81,7 @@ rule clean_scores:
     """How like clean faces are to their own template and to everybody else's, of a target with a gallery."""
     input:
         again("clean_scores"),
-        unpack(lambda wildcards: model_files(wildcards.model)),
+        unpack(scored_files),
         subjects=f"{STUDY}/subjects.csv",
         faces=every_clean_face,
         outputs=rules.look_at_photos.output.outputs,
@@ -89,8 +89,6 @@ rule clean_scores:
         scores=f"{STUDY}/scores/{{model}}.csv",
     log:
         f"{LOGS}/clean_scores/{{model}}.log",
-    wildcard_constraints:
-        model="|".join(GALLERIES) or "none",
     conda:
         "../../envs/cloakbench.yaml"
     threads: config["compute"]["threads"]
@@ -112,4 +110,4 @@ rule clean_scores:
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 
-CLEAN_SCORES = expand(rules.clean_scores.output.scores, model=[name for name in MATRIX["target"] if name in GALLERIES])
+CLEAN_SCORES = expand(rules.clean_scores.output.scores, model=SCORED)

@@ -57,9 +57,11 @@ CROPS = crops(config)
 TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]
 GALLERIES = [model for model in MODELS if config["models"][model]["head"] == "gallery"]
+SCORED = [model for model in MATRIX["target"] if model in GALLERIES]
 ENROL = config["dataset"]["enrol"] if TRAINED or GALLERIES else 0
 ENROL_MIN = config["dataset"].get("enrol_min", ENROL) if ENROL else 0
 PHOTOS = f"{STUDY}/photos" if config["dataset"]["loader"] == "synthetic" else config["dataset"]["root"]
+DRAWS = config["dataset"].get("draws", 1)  # of so many subjects; one of them is this study's
 ATTACKED = config["dataset"]["subjects"] * config["dataset"]["photos"]  # faces
 
 # where files lie: below a stage's folder by the cell, as far as the stage tells cells apart. The parts that a cell's

@@ -33,7 +33,7 @@ rule detect:
         code=code_of("detect.py"),
         loader=config["dataset"]["loader"],
         split=f"--split {config['dataset']['split']}" if config["dataset"]["loader"] == "vggface2" else "",
-        subjects=config["dataset"]["subjects"] * config["dataset"].get("draws", 1),
+        subjects=config["dataset"]["subjects"] * DRAWS,
         photos=config["dataset"]["photos"],
         enrol=ENROL,
         enrol_min=ENROL_MIN,

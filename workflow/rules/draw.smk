@@ -1,6 +1,5 @@
 # From the faces that detect has found to who is attacked and who enrolled: subjects.csv, enrolment.csv, a row a photo.
 # of several draws one is this study's; it is taken out of all of them, so that every one has the same gallery
-DRAWS = config["dataset"].get("draws", 1)
 DRAWN, TAKEN = (f"{STUDY}/drawn", STUDY) if DRAWS > 1 else (STUDY, f"{STUDY}/taken")
 PASSED_OVER = f"{LOGS}/passed_over.csv"  # of a job that fails; an output would be removed with it
 

@@ -23,6 +23,21 @@ def model_files(name):
     return files
 
 
+def scored_files(wildcards):
+    """The files of a target whose scores are counted; of any other recogniser nobody has scores, which ends in one
+    line."""
+    if wildcards.model not in SCORED:
+        head, ranks = config["models"][wildcards.model]["head"], f"{STUDY}/ranks/"
+        reason = (
+            f"{wildcards.model} is no target of this study; accepted: {', '.join(SCORED) or 'none here'}"
+            if head == "gallery"
+            else f"{wildcards.model} has a class head, whose logits are no scores that could be compared from face to "
+            f"face; its ranks stand, in {ranks}"
+        )
+        raise SystemExit(f"cloakbench: {STUDY}/scores/{wildcards.model}.csv: {reason}")
+    return model_files(wildcards.model)
+
+
 def gallery_option(wildcards, input):
     """The option that hands a script the recogniser's gallery, if it has one."""
     return f"--gallery {input.gallery}" if "gallery" in input.keys() else ""

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from cloakbench.errors import InputError
@@ -80,11 +81,12 @@ def run_summary(options: Namespace) -> int:
     """Print the table and a line with what a reader needs to repeat it."""
     from cloakbench.measures.cells import read_psr  # slow to import, so not for --help
     from cloakbench.report.tables import summary
+    from cloakbench.report.verify import facts_of
 
     strongest = options.study / "strongest.csv"
     tables = read_psr(options.study / "psr.csv"), read_psr(strongest) if strongest.exists() else None
     print(summary(tables[0], options.top_k, tables[1]))
-    print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(options.study)}")
+    print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(facts_of(options.study))}")
     return 0
 
 
@@ -96,7 +98,8 @@ def run_compare(options: Namespace) -> int:
     from cloakbench.statistics.paired import compare
     from cloakbench.study.grid import reference
 
-    config = facts_of(options.study)["config"]
+    facts = facts_of(options.study)
+    config = facts["config"]
     ranks = read_cells(options.study / "ranks", config["matrix"])
     against = options.reference or reference(config)
     table = compare(ranks, against, options.top_k, config["detection"]["missed"])
@@ -106,14 +109,16 @@ def run_compare(options: Namespace) -> int:
         " points with Newcombe's 95 % interval; p: mid-p of McNemar's exact test (sign flips of subjects with several"
     )
     said += f" photos), adjusted by Tarone and Holm over these {len(table)} comparisons"
-    print(f"\n{said}; {_repeatable(options.study)}")
+    print(f"\n{said}; {_repeatable(facts)}")
     return 0
 
 
 def run_show(options: Namespace) -> int:
     """Print the rows, and a line with what a reader needs to repeat them."""
     from cloakbench.files.reading import read_table  # slow to import, so not for --help
+    from cloakbench.report.empty import why_empty
     from cloakbench.report.tables import plain
+    from cloakbench.report.verify import facts_of
     from cloakbench.study.keys import NAMES
 
     names = dict.fromkeys(NAMES, str)  # eps too: of needed.csv it may be "< 4"
@@ -126,8 +131,11 @@ def run_show(options: Namespace) -> int:
         table = table[table[column].astype(str).isin(values.split(","))]
     if table.empty:
         raise InputError(f"{options.table}: no row with {' '.join(options.where)}")
-    print(plain(table[options.columns or [*table]]))
-    print(f"\n{options.table} of {_repeatable(options.study)}")
+    shown = options.columns or [*table]
+    print(plain(table[shown]))
+    for line in why_empty(table, shown):
+        print(f"\n{line}")
+    print(f"\n{options.table} of {_repeatable(facts_of(options.study))}")
     return 0
 
 
@@ -136,10 +144,10 @@ def run_repeats(options: Namespace) -> int:
     from cloakbench.report.repeats import KINDS, repeated  # slow to import, so not for --help
     from cloakbench.report.tables import plain
 
-    kind, table = repeated(options.studies, options.top_k)
+    kind, table, facts = repeated(options.studies, options.top_k)
     print(plain(table))
     print(f"\n{KINDS[kind][0]}. Top-{options.top_k} PSR in percent, differences in percentage points.")
-    print(*(f"- {_repeatable(study)}" for study in options.studies), sep="\n")
+    print(*(f"- {_repeatable(told)}" for told in facts), sep="\n")
     return 0
 
 
@@ -153,11 +161,8 @@ def run_export(options: Namespace) -> int:
     return 0
 
 
-def _repeatable(study: Path) -> str:
-    """What a reader needs to repeat a table of a finished study."""
-    from cloakbench.report.verify import facts_of
-
-    facts = facts_of(study)
+def _repeatable(facts: Mapping) -> str:
+    """What a reader needs to repeat a table of a finished study. facts: its provenance.json."""
     digest = hashlib.sha256(json.dumps(facts["config"], sort_keys=True).encode()).hexdigest()
     sources = [f"commit {facts.get('commit') or 'unknown'}", f"config {digest[:12]}", *facts["devices"]]
     people = f"N = {facts['about']['subjects']}, seed {facts['config']['seed']}"

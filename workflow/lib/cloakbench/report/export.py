@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,12 +18,14 @@ import pandas as pd
 from cloakbench.errors import InputError
 from cloakbench.files.seals import intact, sha256
 from cloakbench.files.writing import writing
-from cloakbench.measures.cells import columns, read_psr
+from cloakbench.measures.cells import columns, keys_in, read_psr
 from cloakbench.report.results import COMPARISON, FROM_LEAVES, FROM_QUALITY, FROM_RANKS, TABLE1, Judged, judged
 from cloakbench.report.verify import facts_of
-from cloakbench.study.grid import cells, place
+from cloakbench.study.grid import place
+from cloakbench.study.keys import DEFAULTS
 
 RATES = [*FROM_RANKS, *FROM_QUALITY, *FROM_LEAVES]  # hold numbers of cells, and go as they are
+LEAVES = ("quality/", "baseline/")  # hold numbers of faces, and nobody's name: they go, too
 PEOPLE = ["label", "predicted", "other"]  # columns of ranks that say who
 TOLD = ("commit", "code", "versions", "hardware", "devices", "computed_with", "gradients", "mixed")
 README = """\
@@ -45,16 +48,15 @@ def export(study: Path, output: Path) -> list[str]:
     facts = facts_of(study)
     of, about = judged(study, facts["config"]), without_paths(facts["about"])
     with writing(output) as folder:
-        for name in (name for name in RATES if name in facts["files"]):
+        leaves = [name for name in facts["files"] if name.endswith(".csv") and name.startswith(LEAVES)]
+        for name in [*(name for name in RATES if name in facts["files"]), *leaves]:
             _write(folder / name, intact(study / name).read_text(encoding="utf-8"))
         psr = read_psr(study / "psr.csv")
-        for name in (name for name in (*TABLE1, *COMPARISON) if name in facts["files"]):
-            derived = TABLE1[name](psr, about) if name in TABLE1 else COMPARISON[name](psr, about, of)
-            _write(folder / name, derived)
+        tables = {name: partial(table, psr, about) for name, table in TABLE1.items()}
+        tables |= {name: partial(table, psr, about, of) for name, table in COMPARISON.items()}
+        for name in (name for name in tables if name in facts["files"]):
+            _write(folder / name, tables[name]())
         _write_ranks(folder / "ranks", of)
-        for name in (name for name in facts["files"] if name.endswith(".csv")):
-            if PurePath(name).parts[0] in ("quality", "baseline"):
-                _write(folder / name, intact(study / name).read_text(encoding="utf-8"))
         _write(folder / "study.json", json.dumps(told(study, facts), indent=1) + "\n")
         _write(folder / "README.md", README.format(title=facts["config"]["study"]))
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -89,13 +91,15 @@ def _name(file: str) -> str:
 
 def _write_ranks(folder: Path, of: Judged) -> None:
     """A file a cell, as in the study, with everybody numbered anew."""
-    numbers = {target: _numbered(rows[PEOPLE]) for target, rows in of.ranks.groupby("target", sort=False)}
-    for cell in cells(of.matrix):
-        chosen = (of.ranks[list(cell)] == list(cell.values())).all(axis=1)
-        rows = of.ranks.loc[chosen, columns(cell)].copy()
-        for column in PEOPLE:
-            rows[column] = rows[column].map(numbers[cell["target"]], na_action="ignore").astype("Int64")
-        _write(folder / f"{place(cell)}.csv", rows.to_csv(index=False))
+    keys, numbered = keys_in(of.ranks), []
+    for _, rows in of.ranks.groupby("target", sort=False):
+        numbers = _numbered(rows[PEOPLE])
+        anew = {name: rows[name].map(numbers, na_action="ignore").astype("Int64") for name in PEOPLE}
+        numbered.append(rows.assign(**anew))
+    for values, rows in pd.concat(numbered).groupby(keys, sort=False):
+        # a key at its default has a column in the table of all cells, and none in its cell's file
+        cell = {key: value for key, value in zip(keys, values, strict=True) if DEFAULTS.get(key) != value}
+        _write(folder / f"{place(cell)}.csv", rows[columns(cell)].to_csv(index=False))
 
 
 def _numbered(people: pd.DataFrame) -> dict[int, int]:

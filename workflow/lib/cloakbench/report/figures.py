@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -23,6 +24,7 @@ from cloakbench.study.grid import CLEAN
 
 LONGEST = 50  # the longest list of candidates that is drawn
 PANELS = 3  # the paper shows top-1, 5 and 25
+PERCENT = (-3, 103)  # what an axis shows, so that a line at its end is seen
 
 
 def curves(psr: pd.DataFrame, source: str, storage: str, about: Mapping) -> Figure:
@@ -31,33 +33,16 @@ def curves(psr: pd.DataFrame, source: str, storage: str, about: Mapping) -> Figu
     The dotted line is the target's clean PSR: what it misses without any attack.
     """
     rows = psr[(psr["source"] == source) & (psr["storage"] == storage)]
-    crafted = rows[rows["attack"] != "clean"]
+    crafted = rows[rows["attack"] != CLEAN["attack"]]
     attacks, targets = list(crafted["attack"].unique()), list(psr["target"].unique())
-    ks = panels(sorted(psr["top_k"].unique()))
-    sns.set_theme(style="whitegrid", context="paper")
     colours = dict(zip(targets, sns.color_palette("colorblind", len(targets)), strict=True))
-    figure, axes = plt.subplots(
-        len(attacks),
-        len(ks),
-        figsize=(3.1 * len(ks) + 1.2, 2.6 * len(attacks) + 0.6),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, attack in zip(axes, attacks, strict=True):
-        for axis, k in zip(row, ks, strict=True):
-            panel = rows[(rows["top_k"] == k) & rows["attack"].isin([attack, "clean"])]
-            _panel(axis, panel, colours)
-            axis.set_title(f"{attack}, top-{k}")
-    for axis in axes[-1]:
-        axis.set_xlabel("budget eps (grey levels)")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("PSR (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, title="target", loc="outside right upper")
-    figure.suptitle(f"{title(about)}\ncrafted on {source}, stored as {storage}, N = {about['subjects']}")
-    return figure
+    figure, axes = _panels(attacks, panels(sorted(psr["top_k"].unique())), each=(3.1, 2.6), beside=(1.2, 0.6))
+    for (attack, k), axis in axes.items():
+        shown = rows[(rows["top_k"] == k) & rows["attack"].isin([attack, CLEAN["attack"]])]
+        _curves(axis, shown, colours)
+        axis.set_title(f"{attack}, top-{k}")
+    heading = f"{title(about)}\ncrafted on {source}, stored as {storage}, N = {about['subjects']}"
+    return _named(figure, "budget eps (grey levels)", "PSR (%)", legend="target", heading=heading)
 
 
 def panels(ks: list[int]) -> list[int]:
@@ -67,19 +52,19 @@ def panels(ks: list[int]) -> list[int]:
     return [ks[i] for i in sorted({round(i) for i in np.linspace(0, len(ks) - 1, min(PANELS, len(ks)))})]
 
 
-def _panel(axis: plt.Axes, panel: pd.DataFrame, colours: Mapping) -> None:
+def _curves(axis: plt.Axes, shown: pd.DataFrame, colours: Mapping) -> None:
+    clean = shown["attack"] == CLEAN["attack"]
     for target, colour in colours.items():
-        line = panel[(panel["target"] == target) & (panel["attack"] != "clean")].sort_values("eps")
-        clean = panel[(panel["target"] == target) & (panel["attack"] == "clean")]["psr"]
+        line = shown[(shown["target"] == target) & ~clean].sort_values("eps")
         axis.plot(line["eps"], line["psr"], marker="o", markersize=3.5, color=colour, label=target)
         axis.fill_between(line["eps"], line["psr_low"], line["psr_high"], color=colour, alpha=0.15, linewidth=0)
-        for level in clean:
+        for level in shown.loc[(shown["target"] == target) & clean, "psr"]:
             axis.axhline(level, color=colour, linestyle=":", linewidth=1)
-    budgets = sorted(panel.loc[panel["attack"] != "clean", "eps"].unique())
+    budgets = sorted(shown.loc[~clean, "eps"].unique())
     axis.set_xscale("log", base=2)
     axis.set_xticks(budgets, [str(eps) for eps in budgets])
     axis.minorticks_off()
-    axis.set_ylim(-3, 103)
+    axis.set_ylim(PERCENT)
 
 
 def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
@@ -90,68 +75,70 @@ def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
     """
     faces = counted(ranks, missed)
     attacks = [name for name in faces["attack"].unique() if name != CLEAN["attack"]]
-    targets, budgets = list(faces["target"].unique()), sorted({*faces["eps"]} - {CLEAN["eps"]})
-    sns.set_theme(style="whitegrid", context="paper")
-    looks = dict(zip(budgets, sns.color_palette("viridis_r", len(budgets)), strict=True))
-    size = (2.6 * len(targets) + 1.4, 2.3 * len(attacks) + 0.9)
-    figure, axes = plt.subplots(
-        len(attacks), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
+    budgets = sorted({*faces["eps"]} - {CLEAN["eps"]})
+    colours = dict(zip(budgets, sns.color_palette("viridis_r", len(budgets)), strict=True))
+    looks = {eps: {"color": colour, "label": f"eps {eps}", "linestyle": "-"} for eps, colour in colours.items()}
+    looks[CLEAN["eps"]] = {"color": "0.4", "label": "clean", "linestyle": "--"}
     ks = range(1, int(min(LONGEST, faces["classes"].min() - 1)) + 1)
-    for row, attack in zip(axes, attacks, strict=True):
-        for axis, target in zip(row, targets, strict=True):
-            shown = faces[(faces["target"] == target) & faces["attack"].isin([attack, CLEAN["attack"]])]
-            for eps, cell in shown.groupby("eps"):
-                named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
-                look = (
-                    {"color": looks[eps], "label": f"eps {eps}"} if eps in looks else {"color": "0.4", "label": "clean"}
-                )
-                axis.step(ks, named, where="post", linestyle="-" if eps in looks else "--", linewidth=1.2, **look)
-            axis.set(title=f"{attack}, {target}", xscale="log", ylim=(-3, 103))
-            axis.set_xticks(marks := [k for k in (1, 2, 5, 10, 20, 50) if k in ks], map(str, marks))
-            axis.minorticks_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("first k")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("named (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, title="budget", loc="outside right upper")
+    figure, axes = _panels(attacks, list(faces["target"].unique()), each=(2.6, 2.3), beside=(1.4, 0.9))
+    for (attack, target), axis in axes.items():
+        shown = faces[(faces["target"] == target) & faces["attack"].isin([attack, CLEAN["attack"]])]
+        for eps, cell in shown.groupby("eps"):
+            named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
+            axis.step(ks, named, where="post", linewidth=1.2, **looks[eps])
+        axis.set(title=f"{attack}, {target}", xscale="log", ylim=PERCENT)
+        axis.set_xticks(marks := [k for k in (1, 2, 5, 10, 20, 50) if k in ks], map(str, marks))
+        axis.minorticks_off()
     told = f"crafted on {ranks['source'].iloc[0]}, stored as {ranks['storage'].iloc[0]}, N = {about['subjects']}"
     among = ", ".join(map(str, sorted({*faces["classes"]})))
-    figure.suptitle(f"Identification rate, {study_name(about)}\n{told}, among {among} people")
-    return figure
+    heading = f"Identification rate, {study_name(about)}\n{told}, among {among} people"
+    return _named(figure, "first k", "named (%)", legend="budget", heading=heading)
 
 
 def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:
     """A row a storage, a column a target, a line a source and attack: PSR against the median SSIM, a point a budget;
     rings round the points that no other one beats in both. front: front.csv."""
-    storages, targets = list(front["storage"].unique()), list(front["target"].unique())
     cloaks = list(dict.fromkeys(zip(front["source"], front["attack"], strict=True)))
+    colours = dict(zip(cloaks, sns.color_palette("husl", len(cloaks)), strict=True))
+    storages, targets = list(front["storage"].unique()), list(front["target"].unique())
+    figure, axes = _panels(storages, targets, each=(2.8, 2.6), beside=(2.2, 0.8))
+    for (storage, target), axis in axes.items():
+        shown = front[(front["storage"] == storage) & (front["target"] == target)]
+        for number, (cloak, line) in enumerate(shown.groupby(["source", "attack"], sort=False)):
+            line, (source, attack) = line.sort_values("eps"), cloak
+            dash, marker = ("-", "--", ":", "-.")[number % 4], "osD^v"[number % 5]
+            look = {"marker": marker, "markersize": 3, "color": colours[cloak], "label": f"{attack}, on {source}"}
+            axis.plot(line["ssim"], line["psr"], dash, **look)
+        best = shown[shown["front_ssim"]]
+        axis.plot(best["ssim"], best["psr"], "o", markersize=8, markerfacecolor="none", color="0.3")
+        axis.set(title=f"{target}, {storage}", ylim=PERCENT)
+    figure.axes[0].invert_xaxis()
+    heading = f"{title(about)}\nagainst what it costs to the eye, top-{front['top_k'].min()}"
+    return _named(figure, "median SSIM", "PSR (%)", legend="cloak", heading=heading)
+
+
+def _panels(
+    down: Sequence, across: Sequence, each: tuple[float, float], beside: tuple[float, float]
+) -> tuple[Figure, dict[tuple, plt.Axes]]:
+    """A figure of panels on common axes, by what stands for their row and column. each, beside: width and height in
+    inches, of a panel, and of what is round all of them."""
     sns.set_theme(style="whitegrid", context="paper")
-    looks = dict(zip(cloaks, sns.color_palette("husl", len(cloaks)), strict=True))
-    size = (2.8 * len(targets) + 2.2, 2.6 * len(storages) + 0.8)
-    figure, axes = plt.subplots(
-        len(storages), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    for row, storage in zip(axes, storages, strict=True):
-        for axis, target in zip(row, targets, strict=True):
-            panel = front[(front["storage"] == storage) & (front["target"] == target)]
-            for number, ((source, attack), line) in enumerate(panel.groupby(["source", "attack"], sort=False)):
-                line, look = line.sort_values("eps"), looks[source, attack]
-                dash, marker = ("-", "--", ":", "-.")[number % 4], "osD^v"[number % 5]
-                label = f"{attack}, on {source}"
-                axis.plot(line["ssim"], line["psr"], dash, marker=marker, markersize=3, color=look, label=label)
-            best = panel[panel["front_ssim"]]
-            axis.plot(best["ssim"], best["psr"], "o", markersize=8, markerfacecolor="none", color="0.3")
-            axis.set(title=f"{target}, {storage}", ylim=(-3, 103))
-    axes[0, 0].invert_xaxis()
-    for axis in axes[-1]:
-        axis.set_xlabel("median SSIM")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("PSR (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, title="cloak", loc="outside right upper")
-    figure.suptitle(f"{title(about)}\nagainst what it costs to the eye, top-{front['top_k'].min()}")
+    size = (each[0] * len(across) + beside[0], each[1] * len(down) + beside[1])
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(len(down), len(across), figsize=size, layout="constrained", **shared)
+    return figure, dict(zip(product(down, across), axes.flat, strict=True))
+
+
+def _named(figure: Figure, x: str, y: str, legend: str, heading: str) -> Figure:
+    """The figure, told what its outer axes are, with the first panel's legend for all, and a heading."""
+    for axis in figure.axes:
+        if axis.get_subplotspec().is_last_row():
+            axis.set_xlabel(x)
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel(y)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title=legend, loc="outside right upper")
+    figure.suptitle(heading)
     return figure
 
 

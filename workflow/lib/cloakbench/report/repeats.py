@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -34,7 +35,15 @@ KINDS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
 }
 
 
-def repeated(studies: Sequence[Path], k: int) -> tuple[str, pd.DataFrame]:
+class Repeated(NamedTuple):
+    """kind: of KINDS. facts: provenance.json of each study."""
+
+    kind: str
+    table: pd.DataFrame
+    facts: list[dict[str, Any]]
+
+
+def repeated(studies: Sequence[Path], k: int) -> Repeated:
     """The kind of repeat, and its table of the cells that all studies have.
 
     Raises InputError for fewer than two studies, for studies that ask different questions, that share some of their
@@ -43,23 +52,26 @@ def repeated(studies: Sequence[Path], k: int) -> tuple[str, pd.DataFrame]:
     if len(studies) < 2:
         raise InputError("one study repeats nothing; name two or more")
     facts = [facts_of(study) for study in studies]
-    for study, told in zip(studies, facts, strict=True):
-        for part in ("weights", "detection", "attacks", "crops", "storages"):
-            one, other = (_asked(part, known) for known in (facts[0], told))
-            if differing := sorted(key for key in one.keys() & other.keys() if one[key] != other[key]):
-                raise InputError(f"{studies[0]} and {study}: other {part} ({differing[0]}); these are no repeats")
+    for study, told in zip(studies[1:], facts[1:], strict=True):
+        if other := _asked_otherwise(facts[0], told):
+            raise InputError(f"{studies[0]} and {study}: other {other}; these are no repeats")
     kind = _kind(studies, facts)
     ranks = [read_cells(study / "ranks", told["config"]["matrix"]) for study, told in zip(studies, facts, strict=True)]
     table = KINDS[kind][1](ranks, k, facts[0]["config"]["detection"]["missed"])
     if table.empty:
         raise InputError(f"{' and '.join(map(str, studies))}: have no cell in common")
-    return kind, table
+    return Repeated(kind, table, facts)
 
 
-def _asked(part: str, facts: dict) -> dict:
-    if part == "weights":
-        return {name: origin["converted"] for name, origin in facts["weights"].items()}
-    return facts["config"][part]
+def _asked_otherwise(*facts: dict) -> str | None:
+    """The first part of what both studies have that says something else in one of them; None where they agree."""
+    parts = ("detection", "attacks", "crops", "storages")
+    weights = [{name: origin["converted"] for name, origin in told["weights"].items()} for told in facts]
+    asked = {"weights": weights} | {part: [told["config"][part] for told in facts] for part in parts}
+    for part, (one, other) in asked.items():
+        if differing := sorted(key for key in one.keys() & other.keys() if one[key] != other[key]):
+            return f"{part} ({differing[0]})"
+    return None
 
 
 def _kind(studies: Sequence[Path], facts: Sequence[dict]) -> str:
@@ -75,7 +87,6 @@ def _kind(studies: Sequence[Path], facts: Sequence[dict]) -> str:
             raise InputError(f"{studies[0]} and {study}: share {shared}; {remedy}")
     seeds = [told["config"].get("noise", told["config"]["seed"]) for told in facts]
     if len({*seeds}) not in (1, len(seeds)):
-        raise InputError(
-            f"{' and '.join(map(str, studies))}: some have the same random numbers, some others; keep apart"
-        )
+        named = " and ".join(map(str, studies))
+        raise InputError(f"{named}: some have the same random numbers, some others; keep apart")
     return "noise" if len({*seeds}) > 1 else "rounding"

@@ -14,7 +14,7 @@ from scipy.stats import t
 from statsmodels.stats.proportion import proportions_chisquare
 
 from cloakbench.statistics.intervals import LEVEL, of_share
-from cloakbench.statistics.psr import FACE, counted, hidden
+from cloakbench.statistics.psr import hidden_by_cell
 from cloakbench.study.keys import NAMES
 
 
@@ -37,11 +37,11 @@ def draws(studies: Sequence[pd.DataFrame], k: int, missed: str = "protected") ->
     """
     rows = []
     for cell, found in _cells(studies, k, missed):
-        counts, sizes = [int(one["hidden"].sum()) for one in found], [len(one) for one in found]
+        counts, sizes = [int(one.sum()) for one in found], [len(one) for one in found]
         rates = 100 * np.array(counts) / sizes
-        together = pd.concat(found, keys=range(len(found)), names=["draw"]).reset_index()
+        together = pd.concat(found, keys=range(len(found)), names=["draw"])
         share = 100 * sum(counts) / sum(sizes)
-        low, high = of_share(together["hidden"], together.groupby(["draw", "subject"]).ngroup())
+        low, high = of_share(together, together.groupby(level=["draw", "subject"]).ngroup())
         alike = 0 < share < 100
         p = float(proportions_chisquare(counts, sizes)[1]) if alike else 1.0
         if p < 0.05:
@@ -67,25 +67,31 @@ def noise(studies: Sequence[pd.DataFrame], k: int, missed: str = "protected") ->
     """Of the same faces with other random numbers of the attacks, a row a cell: `rounding`'s columns, the mean PSR,
     and, in percentage points, the standard deviations that `components` tells apart: between repeats (`between`), and
     of the mean as it would be with other people and other repeats (`error`)."""
-    table, means = rounding(studies, k, missed), []
-    for _, found in _cells(studies, k, missed):
+    rows = []
+    for cell, found in _cells(studies, k, missed):
         wide = _beside(found)
         parts = components(wide)
-        means.append((100 * wide.mean(), 100 * math.sqrt(parts.repeats), 100 * math.sqrt(parts.mean)))
-    return table.assign(**dict(zip(("psr", "between", "error"), zip(*means, strict=True), strict=True)))
+        told = {
+            "psr": 100 * wide.mean(),
+            "between": 100 * math.sqrt(parts.repeats),
+            "error": 100 * math.sqrt(parts.mean),
+        }
+        rows.append(cell | _reach(wide) | told)
+    return pd.DataFrame(rows)
 
 
 def rounding(studies: Sequence[pd.DataFrame], k: int, missed: str = "protected") -> pd.DataFrame:
     """Of the same faces and the same random numbers, computed elsewhere, a row a cell: lowest and highest PSR, their
     `difference`, and `changed`: the share of faces, in percent, that are hidden in some repeats and not in others.
     Nothing was drawn: no interval, no test."""
-    rows = []
-    for cell, found in _cells(studies, k, missed):
-        wide = _beside(found)
-        rates, changed = 100 * wide.mean(axis=0), 100 * float((wide.min(axis=1) != wide.max(axis=1)).mean())
-        told = {"repeats": len(found), "n": len(wide), "lowest": rates.min(), "highest": rates.max()}
-        rows.append(cell | told | {"difference": float(np.ptp(rates)), "changed": changed})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([cell | _reach(_beside(found)) for cell, found in _cells(studies, k, missed)])
+
+
+def _reach(wide: np.ndarray) -> dict[str, float]:
+    """How far apart the repeats of a cell lie. wide: as `_beside` gives it."""
+    rates, changed = 100 * wide.mean(axis=0), 100 * float((wide.min(axis=1) != wide.max(axis=1)).mean())
+    told = {"repeats": wide.shape[1], "n": len(wide), "lowest": rates.min(), "highest": rates.max()}
+    return told | {"difference": float(np.ptp(rates)), "changed": changed}
 
 
 def components(hidden: np.ndarray) -> Components:
@@ -107,16 +113,13 @@ def components(hidden: np.ndarray) -> Components:
     return Components(faces, between, ms_e, faces / people + between / repeats + ms_e / (people * repeats))
 
 
-def _beside(found: Sequence[pd.DataFrame]) -> np.ndarray:
+def _beside(found: Sequence[pd.Series]) -> np.ndarray:
     """(faces, repeats) indicators of the faces that all have."""
-    return pd.concat([one["hidden"] for one in found], axis=1, join="inner").to_numpy(float)
+    return pd.concat(found, axis=1, join="inner").to_numpy(float)
 
 
-def _cells(studies: Sequence[pd.DataFrame], k: int, missed: str) -> list[tuple[dict, list[pd.DataFrame]]]:
-    """Every cell that all studies have, and which faces are hidden in each study, 1 or 0, by subject and photo."""
-    keys, found = [key for key in NAMES if key in studies[0]], []
-    for ranks in studies:
-        faces = counted(ranks, missed).assign(hidden=lambda rows: hidden(rows["rank"], k))
-        found.append({values: cell.set_index(FACE)[["hidden"]] for values, cell in faces.groupby(keys, sort=False)})
-    shared = [values for values in found[0] if all(values in cells for cells in found)]
-    return [(dict(zip(keys, values, strict=True)), [cells[values] for cells in found]) for values in shared]
+def _cells(studies: Sequence[pd.DataFrame], k: int, missed: str) -> list[tuple[dict, list[pd.Series]]]:
+    """Every cell that all studies have, and of each study which faces are hidden at k (`psr.hidden_by_cell`)."""
+    keys, found = [key for key in NAMES if key in studies[0]], [hidden_by_cell(ranks, [k], missed) for ranks in studies]
+    shared = [cell for cell in found[0] if all(cell in cells for cells in found)]
+    return [(dict(zip(keys, cell[:-1], strict=True)), [cells[cell] for cells in found]) for cell in shared]

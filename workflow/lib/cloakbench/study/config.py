@@ -208,7 +208,7 @@ def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
         if "sha256" in models[name]:
             yield ("models", name, "md5"), "sha256 is checked"
     for name, stored in config["storages"].items():
-        for key in ENCODED["jpeg"].keys() - ENCODED[stored["format"]].keys():
+        for key in (key for key in ENCODED["jpeg"] if key not in ENCODED[stored["format"]]):
             lossless = "loses nothing" if not ENCODED[stored["format"]] else "always halves its chroma, 4:2:0"
             yield ("storages", name, key), f"{stored['format']} {lossless}"
 

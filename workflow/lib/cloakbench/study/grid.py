@@ -189,6 +189,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     settings, everything counts as left over: what the study still makes of it is made again.
     """
     matrix, chunks, compared = config["matrix"], config["compute"]["chunks"], covers_paper(config)
+    unowned = "own" not in config["dataset"]
     models = {name: config["models"][name] for name in recognisers(config)}
     asked = {key: {value.removeprefix(f"{key}=").rstrip("/") for value in values_of(key, matrix)} for key in matrix} | {
         "model": set(models),
@@ -203,6 +204,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     unmeasured, unladdered = "quality" not in measures, "ladder" not in measures
     crafted_on = {source: members(config, source) for source in matrix["source"]}
     shown_photos = {*matrix["target"]}.union(*([] if unladdered else crafted_on.values()))
+    scored = {name for name in matrix["target"] if models[name]["head"] == "gallery"}
     walked = {str(eps) for _, eps in links(matrix["eps"])}
 
     def left(name: str, settings: Mapping) -> bool:
@@ -212,20 +214,18 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         wanted = asked | {"eps": walked} if stage == "path" else asked
         if any(value not in wanted.get(key, ()) for key, value in of.items()):
             return True
-        whole = chunks > 1 and "part" not in of and name.split("/")[0] in PARTED
-        # their seals name the rule that theirs is a twin of
-        several = "draws" in config["dataset"]
-        own = stage in ("own", "crop_own", "enrol_own") or name.split("/")[0] == "own"
         no_rung = stage in RUNGS and (unladdered or of["model"] not in crafted_on[of["source"]])
         return (
-            whole
+            _in_no_folder(name.split("/")[0], config, whole="part" not in of)
             or no_rung
-            or (own and "own" not in config["dataset"])
-            or (not several and (stage == "one_draw" or name.split("/")[0] == "drawn"))
             or {
+                "own": unowned,
+                "crop_own": unowned,
+                "enrol_own": unowned,
+                "one_draw": "draws" not in config["dataset"],
                 "render": config["dataset"]["loader"] != "synthetic",
                 "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
-                "clean_scores": stage == "clean_scores" and models[of["model"]]["head"] != "gallery",
+                "clean_scores": stage == "clean_scores" and of["model"] not in scored,
                 "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
                 "train": stage == "train" and models[of["model"]]["weights"] != "trained",
                 "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
@@ -240,3 +240,11 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         )
 
     return left
+
+
+def _in_no_folder(folder: str, config: Mapping, whole: bool) -> bool:
+    """Whether the folder of a file in a results folder is none of this study's, or holds parts while the file is
+    `whole`. What lies there may have been made by the twin of a rule, which its seal names: the stage does not tell."""
+    dataset = config["dataset"]
+    unasked = (folder == "own" and "own" not in dataset) or (folder == "drawn" and "draws" not in dataset)
+    return unasked or (whole and folder in PARTED and config["compute"]["chunks"] > 1)
