@@ -39,6 +39,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/faces.smk"
 include: "workflow/rules/front.smk"
 include: "workflow/rules/ladder.smk"
+include: "workflow/rules/properties.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
@@ -55,6 +56,7 @@ rule all:
         CLEAN_SCORES,
         [*rules.quality.output, *rules.front.output] if MEASURED else [],
         rules.ladder.output if LADDERED else [],
+        rules.groups.output if PROPERTIES else [],
         rules.faces.output,
         rules.table.output,
         rules.provenance.output,

@@ -24,6 +24,7 @@ from cloakbench.study.grid import (
     link,
     links,
     of_faces,
+    of_groups,
     of_ladder,
     of_quality,
     of_tables,

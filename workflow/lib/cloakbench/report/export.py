@@ -24,6 +24,7 @@ from cloakbench.study.grid import cells, place
 
 RATES = [*FROM_RANKS, *FROM_QUALITY, *FROM_LEAVES]  # hold numbers of cells, and go as they are
 PEOPLE = ["label", "predicted", "other"]  # columns of ranks that say who
+OUTSIDE = ("root", "attributes")  # of dataset: where it lies on this machine
 TOLD = ("commit", "code", "versions", "hardware", "devices", "computed_with", "gradients", "mixed")
 README = """\
 # {title}
@@ -53,7 +54,7 @@ def export(study: Path, output: Path) -> list[str]:
             _write(folder / name, derived)
         _write_ranks(folder / "ranks", of)
         for name in (name for name in facts["files"] if name.endswith(".csv")):
-            if PurePath(name).parts[0] in ("quality", "baseline"):
+            if PurePath(name).parts[0] in ("quality", "baseline", "properties.csv"):
                 _write(folder / name, intact(study / name).read_text(encoding="utf-8"))
         _write(folder / "study.json", json.dumps(told(study, facts), indent=1) + "\n")
         _write(folder / "README.md", README.format(title=facts["config"]["study"]))
@@ -79,7 +80,7 @@ def without_paths(told: Mapping) -> dict[str, Any]:
     }
     cut = dict(told) | ({"models": models} if models else {})
     if "dataset" in cut:
-        cut["dataset"] = {key: None if key == "root" else value for key, value in cut["dataset"].items()}
+        cut["dataset"] = {key: None if key in OUTSIDE else value for key, value in cut["dataset"].items()}
     return cut | ({"root": None} if "root" in cut else {})
 
 

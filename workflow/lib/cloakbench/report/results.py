@@ -18,6 +18,7 @@ from cloakbench.paper.comparison import compare, read_published
 from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
 from cloakbench.report.faces import quality_of
+from cloakbench.report.groups import groups
 from cloakbench.report.ladder import ladder
 from cloakbench.statistics import searchers
 from cloakbench.statistics.front import budgets_needed, front
@@ -87,7 +88,11 @@ def quality(study: Path, config: Mapping) -> str:
 
 
 # from leaf files, cell by cell: a results folder and a config
-FROM_LEAVES: dict[str, Callable[[Path, Mapping], str]] = {"quality.csv": quality, "ladder.csv": ladder}
+FROM_LEAVES: dict[str, Callable[[Path, Mapping], str]] = {
+    "quality.csv": quality,
+    "ladder.csv": ladder,
+    "groups.csv": groups,
+}
 
 
 @dataclass(frozen=True)

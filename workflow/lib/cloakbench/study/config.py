@@ -17,6 +17,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from cloakbench.errors import InputError
+from cloakbench.study.attributes import read_attributes
 from cloakbench.study.classes import META, read_classes
 from cloakbench.study.keys import DEFAULTS, KEYS
 from cloakbench.study.sources import recognisers, resizable
@@ -191,6 +192,8 @@ def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("dataset", "identities"), f"loader {dataset['loader']} renders none"
     if dataset["loader"] != "vggface2":
         yield ("dataset", "split"), f"loader {dataset['loader']} has no splits"
+    if "properties" not in config["measures"]:
+        yield ("dataset", "attributes"), "there are no groups without properties in measures"
     if "draws" not in dataset:
         yield ("dataset", "draw"), "there is one draw without dataset.draws"
     if not any(models[name]["head"] == "gallery" or models[name]["weights"] == "trained" for name in used):
@@ -246,6 +249,8 @@ def fill_where_read(config: dict) -> None:
         dataset["root"] = homed(dataset["root"])
     if dataset["loader"] == "vggface2":
         dataset.setdefault("split", "train")
+    if "attributes" in dataset:
+        dataset["attributes"] = homed(dataset["attributes"])
     for stored in config["storages"].values():
         for key, value in ENCODED[stored["format"]].items():
             stored.setdefault(key, value)  # after what the config says: jobs are told it in this order
@@ -279,6 +284,8 @@ def check(config: Mapping) -> None:
     if dataset["loader"] != "synthetic":
         require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs {TREE}")
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
+    if "attributes" in dataset:
+        check_attributes(dataset["attributes"])
     if "draw" in dataset:
         draws = dataset.get("draws", 1)
         require(dataset["draw"] <= draws, f"dataset.draw: {dataset['draw']} is above dataset.draws, {draws}")
@@ -288,6 +295,15 @@ def check(config: Mapping) -> None:
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
         check_aligned(f"crops.{name}", crop)
+
+
+def check_attributes(path: str) -> None:
+    """The file can be read; whether it is about anybody who is attacked shows when they are drawn."""
+    require(Path(path).is_file(), f"dataset.attributes: no file {path!r}; expected CSV with a column identity or file")
+    try:
+        read_attributes(Path(path))
+    except InputError as error:
+        raise InputError(f"config: dataset.attributes: {error}") from None
 
 
 def check_ensemble(key: str, name: str, ensemble: Mapping, config: Mapping) -> None:

@@ -183,6 +183,16 @@ def of_ladder(config: Mapping) -> dict[str, Any]:
     }
 
 
+def of_groups(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the table of groups depends on."""
+    return {
+        "matrix": config["matrix"],
+        "top_k": [min(config["top_k"])],
+        "detection": {"missed": config["detection"]["missed"]},
+        "dataset": {"attributes": "attributes" in config["dataset"]},
+    }
+
+
 def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
     """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
     no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
@@ -201,6 +211,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
 
     measures = config.get("measures", [])
     unmeasured, unladdered = "quality" not in measures, "ladder" not in measures
+    ungrouped = "properties" not in measures
     crafted_on = {source: members(config, source) for source in matrix["source"]}
     shown_photos = {*matrix["target"]}.union(*([] if unladdered else crafted_on.values()))
     walked = {str(eps) for _, eps in links(matrix["eps"])}
@@ -234,6 +245,10 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "quality": unmeasured,
                 "front": unmeasured,
                 "ladder": unladdered,
+                "margins": ungrouped or of.get("model") not in matrix["target"],
+                "properties": ungrouped,
+                "attributes": ungrouped or "attributes" not in config["dataset"],
+                "groups": ungrouped,
                 "look_at_photos": stage == "look_at_photos" and of["model"] not in shown_photos,
                 "baseline": stage == "baseline" and of["model"] not in shown_photos,
             }.get(stage, False)
