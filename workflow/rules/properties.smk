@@ -2,7 +2,8 @@
 # the ranks of all cells to groups.csv, a row a cell and group of faces. Judgements on the CPU that run no network.
 PROPERTIES = "properties" in config["measures"]
 ATTRIBUTES = config["dataset"].get("attributes")
-os.environ["CLOAKBENCH_ATTRIBUTES"] = str(ATTRIBUTES)  # no param: a file that has moved repeats nothing
+# where the file lies is no param: one that has moved repeats nothing
+os.environ.update(CLOAKBENCH_ATTRIBUTES=str(ATTRIBUTES))
 
 
 rule margins:

@@ -52,7 +52,8 @@ def tertiles(by: str, values: pd.Series) -> Iterator[Group]:
     [('low', 3), ('high', 1)]
     """
     known = values.dropna()
-    cuts = np.percentile(known, [100 / 3, 200 / 3], method="inverted_cdf") if len(known) else []
+    n, thirds = len(known), len(TERTILES)
+    cuts = np.sort(known)[[-(-step * n // thirds) - 1 for step in range(1, thirds)]] if n else []
     places = np.searchsorted(cuts, known, side="left")
     parts = {name: known[places == place] for place, name in enumerate(TERTILES)}
     for name, part in parts.items():
