@@ -153,7 +153,7 @@ def test_whom_and_what_a_file_tells(tmp_path):
     assert list(told) == ["subject", "photo", "sex", "age group"]
     assert told["sex"].tolist() == ["m", "m", "", "'=1+1"] and told["age group"][2] == ""
     with pytest.raises(
-        InputError, match="none of its 3 rows is about one of the 1 attacked people; give each identity"
+        InputError, match="none of the file's 3 rows is about one of the 1 attacked people; give each identity"
     ):
         of_faces(found, subjects[2:3])
     by_file = found._replace(who="file", rows={"bo/1.jpg": ("f", "")})
@@ -354,7 +354,11 @@ def test_groups_are_a_judgement_of_their_own(grouped):
     text = given.read_text()
     given.write_text(text.replace("id0001,m", "id0001,f"))
     assert counts(directory) == {"attributes": 1, "groups": 1, "provenance": 1}
+    given.write_text("identity,sex\nsomebody,f\n")
+    assert asked(directory, "--cores", 1).returncode != 0
+    assert digests(study, "**/[!.]*").items() <= after.items()  # nothing is lost but what is to be made anew
     given.write_text(text)
+    assert asked(directory, "--cores", 1).returncode == 0 and digests(study, "**/[!.]*") == after
     (directory / "asked.yaml").write_text(ASKED.replace("people.csv", "elsewhere.csv"))
     given.rename(directory / "elsewhere.csv")
     assert counts(directory) == {"provenance": 1}  # a file that has moved
@@ -418,8 +422,11 @@ def test_nobody_is_named_and_an_export_leaves_attributes_out(grouped, tmp_path):
 @pytest.mark.parametrize(
     "content, said",
     [
-        ("identity,sex\nsomebody,f\n", "attributes: none of its 1 rows is about one of the 33 attacked people"),
-        ("file,sex\nid0001,f\n", "none of its 1 rows is about one of the 33 attacked photos; give each file"),
+        (
+            "identity,sex\nsomebody,f\n",
+            "none of the file's 1 rows is about one of the 33 attacked people; give each identity",
+        ),
+        ("file,sex\nid0001,f\n", "none of the file's 1 rows is about one of the 33 attacked photos; give each file"),
     ],
 )
 def test_a_file_about_nobody_stops_before_crafting_and_costs_nothing(finished, tmp_path, content, said):
@@ -428,9 +435,9 @@ def test_a_file_about_nobody_stops_before_crafting_and_costs_nothing(finished, t
     (tmp_path / "people.csv").write_text(content)
     (tmp_path / "asked.yaml").write_text(ASKED)
     run = asked(tmp_path, "--cores", 1)
-    assert run.returncode != 0 and f"error: {said}" in run.stderr, run.stderr
+    assert run.returncode != 0 and f"attributes: error: dataset.attributes: {said}" in run.stderr, run.stderr
     left = tmp_path / "results/people"
-    assert (left / "subjects.csv").exists() and not any((left / name).exists() for name in ("weights", "crafted"))
+    assert (left / "subjects.csv").exists() and not any((left / name).exists() for name in ("gate", "path", "crafted"))
     (tmp_path / "people.csv").write_text("identity,sex\nid0001,f\n")
     assert asked(tmp_path, "-n").returncode == 0 and "draw" not in counts(tmp_path)
 

@@ -22,10 +22,9 @@ def of_faces(attributes: Attributes, subjects: pd.DataFrame) -> pd.DataFrame:
     """
     names = subjects[attributes.who]
     if not names.isin(attributes.rows).any():
-        raise InputError(
-            f"attributes: none of its {len(attributes.rows)} rows is about one of the {names.nunique()} attacked "
-            f"{'people' if attributes.who == 'identity' else 'photos'}; give each {attributes.who} as in subjects.csv"
-        )
+        attacked = f"{names.nunique()} attacked {'people' if attributes.who == 'identity' else 'photos'}"
+        none = f"dataset.attributes: none of the file's {len(attributes.rows)} rows is about one of the {attacked}"
+        raise InputError(f"{none}; give each {attributes.who} as in subjects.csv")
     none = ("",) * len(attributes.names)
     values = [attributes.rows.get(name, none) for name in names]
     told = pd.DataFrame(values, columns=list(attributes.names), index=subjects.index)
