@@ -56,6 +56,11 @@ class Study:
         for path in folder.glob("quality/**/*.csv"):
             for row in rows_of(path):
                 self.quality[tuple(row[name] for name in KEYS[:4])].append(row)
+        for path in folder.glob("lpips/**/*.csv"):
+            for row in rows_of(path):
+                for face in self.quality[tuple(row[name] for name in KEYS[:4])]:
+                    if (face["subject"], face["photo"]) == (row["subject"], row["photo"]):
+                        face.update(row)
 
     def clean(self, key: tuple) -> list[dict]:
         return self.cells[key[0], "clean", "0", key[3], key[4]]

@@ -72,6 +72,7 @@ CRAFTED_AS = f"{{role}}{pattern('craft', MATRIX)}"
 STORED_AS = f"{{role}}{pattern('store', MATRIX)}"
 REDETECTED_AS = f"{{role}}{pattern('redetect', MATRIX)}"
 JUDGED_AS = pattern("classify", MATRIX)
+MEASURED_AS = f"{pattern('store', MATRIX)}{PART}"
 PHOTOS_OF = {"probe": "subjects", "enrolled": "enrolled"}  # by role, the table of its photographs
 FACES = f"{STUDY}/{{photos}}/{{crop}}{PART}.npy"
 

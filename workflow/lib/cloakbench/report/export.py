@@ -54,7 +54,7 @@ def export(study: Path, output: Path) -> list[str]:
             _write(folder / name, derived)
         _write_ranks(folder / "ranks", of)
         for name in (name for name in facts["files"] if name.endswith(".csv")):
-            if PurePath(name).parts[0] in ("quality", "baseline", "properties.csv"):
+            if PurePath(name).parts[0] in ("quality", "lpips", "baseline", "properties.csv"):
                 _write(folder / name, intact(study / name).read_text(encoding="utf-8"))
         _write(folder / "study.json", json.dumps(told(study, facts), indent=1) + "\n")
         _write(folder / "README.md", README.format(title=facts["config"]["study"]))
@@ -79,6 +79,8 @@ def without_paths(told: Mapping) -> dict[str, Any]:
         for name, model in told.get("models", {}).items()
     }
     cut = dict(told) | ({"models": models} if models else {})
+    if "lpips" in cut:
+        cut["lpips"] = {key: value if key.endswith("sha256") else _name(value) for key, value in cut["lpips"].items()}
     if "dataset" in cut:
         cut["dataset"] = {key: None if key in OUTSIDE else value for key, value in cut["dataset"].items()}
     return cut | ({"root": None} if "root" in cut else {})

@@ -32,6 +32,7 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "faced": lambda config, of: of_faces(config),
     "laddered": lambda config, of: of_ladder(config),
     "grouped": lambda config, of: of_groups(config),
+    "digests": lambda config, of: {name: config["lpips"][f"{name}_sha256"] for name in ("alexnet", "heads")},
     "shown_to": lambda config, of: config["matrix"]["target"],
 }
 ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was

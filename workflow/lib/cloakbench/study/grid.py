@@ -23,7 +23,7 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality")
+PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality", "lpips")
 RUNGS = ("look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored")  # of the ladder
 MOST_SHARES = 16
 
@@ -160,14 +160,15 @@ def of_tables(config: Mapping) -> dict[str, Any]:
 def of_quality(config: Mapping) -> dict[str, Any]:
     """The parts of a config that the table of pictures' quality depends on."""
     stored = {key: config["matrix"][key] for key in keys_of("store", config["matrix"])}
-    return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}}
+    more = {"measures": ["lpips"]} if "lpips" in config["measures"] else {}
+    return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}} | more
 
 
 def of_faces(config: Mapping) -> dict[str, Any]:
     """The parts of a config that the table of all faces depends on."""
     return {
         "matrix": config["matrix"],
-        "measures": [name for name in config["measures"] if name == "quality"],
+        "measures": [name for name in ("quality", "lpips") if name in config["measures"]],
         "compute": {"chunks": config["compute"]["chunks"]},
     }
 
@@ -242,6 +243,8 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
                 "compare": not compared,
                 "measure": unmeasured,
+                "convert_lpips": "lpips" not in measures,
+                "perceive": "lpips" not in measures,
                 "quality": unmeasured,
                 "front": unmeasured,
                 "ladder": unladdered,
