@@ -1,5 +1,6 @@
 """Find the attacked faces in a user's file of attributes."""
 
+import sys
 from pathlib import Path
 
 from cloakbench.jobs import command
@@ -12,6 +13,8 @@ def main(options):
     from cloakbench.study.attributes import read_attributes
 
     table = of_faces(read_attributes(options.given), attacked(read_photos(options.subjects)))
+    known = (table.drop(columns=["subject", "photo"]) != "").any(axis=1)
+    print(f"attributes: something is known of {known.sum()} of {len(table)} faces", file=sys.stderr)
     write_text(options.output, table.to_csv(index=False))
 
 

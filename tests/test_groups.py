@@ -264,6 +264,16 @@ def test_a_lost_face_is_what_the_study_takes_it_for(missed, n, psr):
     assert row["gain"] == pytest.approx({"protected": 100 * 5 / 12, "drop": 100 * 4 / 9}[missed])
 
 
+def test_two_photographs_of_a_person_are_no_two_people():
+    """Ten people, twenty faces, both of a person alike: as sure as of ten faces."""
+    now = pd.DataFrame({"subject": np.repeat(range(10), 2), "photo": [0, 1] * 10, "detected": 1})
+    now = now.assign(rank=np.repeat([5] * 4 + [0] * 6, 2))
+    row = by_group(now, None, [Group("sex", "f", faces_of(20, photos=2))], k=1).iloc[0]
+    assert (row["subjects"], row["n"], row["hidden"], row["psr"]) == (10, 20, 8, 40)
+    alone = [100 * limit for limit in wilson(4, 10)]
+    assert row["psr_low"] <= alone[0] and row["psr_high"] >= alone[1]
+
+
 def test_clean_cells_have_no_gain():
     row = by_group(shown([5] * 12), None, [Group("sex", "f", faces_of(12))], k=1).iloc[0]
     assert row["psr"] == 100 and pd.isna(row["gain"])

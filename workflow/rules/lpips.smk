@@ -1,5 +1,5 @@
-# From a cell's stored pictures, and the clean ones stored alike, to LPIPS, a row a face: what else quality.csv tells of a
-# study that names the network's files. A judgement on the CPU, like measure.
+# From a cell's stored pictures, and the clean ones stored alike, to LPIPS, a row a face: what else quality.csv tells of
+# a study that names the network's files. A judgement on the CPU, like measure.
 PERCEIVED = "lpips" in config["measures"]
 LPIPS = config.get("lpips", {})
 

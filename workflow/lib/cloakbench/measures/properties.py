@@ -88,7 +88,7 @@ def with_margins(table: pd.DataFrame, margins: Sequence[Path]) -> pd.DataFrame:
     """properties.csv: the table, and a column for each target's margins. Raises InputError for those of other faces."""
     for path in margins:
         frame = read_table(path, dtype={"target": str}, keep_default_na=False)
-        if not (frame[FACE].to_numpy() == table[FACE].to_numpy(int)).all():
+        if frame[FACE].to_numpy().tolist() != table[FACE].to_numpy(int).tolist():
             raise InputError(f"{path}: other faces than subjects.csv; delete it and run again")
         table = table.assign(**{f"{MARGIN}_{frame['target'].iloc[0]}": frame[MARGIN]})
     return table
