@@ -34,11 +34,13 @@ include: "workflow/rules/store.smk"
 include: "workflow/rules/redetect.smk"
 include: "workflow/rules/look.smk"
 include: "workflow/rules/classify.smk"
+include: "workflow/rules/lpips.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/faces.smk"
 include: "workflow/rules/front.smk"
 include: "workflow/rules/ladder.smk"
+include: "workflow/rules/properties.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/report.smk"
@@ -56,6 +58,7 @@ rule all:
         CLEAN_SCORES,
         [*rules.quality.output, *rules.front.output] if MEASURED else [],
         rules.ladder.output if LADDERED else [],
+        rules.groups.output if PROPERTIES else [],
         rules.faces.output,
         rules.table.output,
         rules.provenance.output,

@@ -188,7 +188,9 @@ def test_a_job_runs_nothing_that_is_not_counted(tmp_path):
         save_file(build("small_resnet", 5).state_dict(), tmp_path / "given.safetensors")
     config = ROOT / "tests/faults.yaml"
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
-    command += ["--cores", "2", "--configfile", config, "--config", "measures=[quality, ladder]"]
+    command += ["--cores", "2", "--configfile", config, "--config", "measures=[quality, ladder, properties]"]
+    command += ["dataset={attributes: people.csv}"]
+    (tmp_path / "people.csv").write_text("identity,sex\nid0000,f\nid0001,m\nid0002,f\nid0003,m\nid0004,f\n")
     # a parent of its own, that no other study's jobs share and that is watched from its start
     there = {"PYTHONPATH": str(tmp_path / "site"), "SEEN": str(tmp_path / "seen"), "TMPDIR": str(tmp_path)}
     run = subprocess.run(list(map(str, command)), env=os.environ | there, capture_output=True, text=True, timeout=900)

@@ -203,5 +203,11 @@ def test_outputs_of_its_rungs_may_go_once_they_are_judged(tmp_path):
     (study / "ladder/stored/facenet/bim/eps2/jpeg75/facenet.csv").unlink()
     assert any("facenet.csv: is gone" in line for line in differences(study))
     run = snakemake(*asked, *lean)
-    assert job_counts(run.stderr + run.stdout) == {"look_at_stored": 1, "rank_stored": 1, "ladder": 1, "provenance": 1}
+    assert job_counts(run.stderr + run.stdout) == {
+        "look_at_stored": 1,
+        "rank_stored": 1,
+        "ladder": 1,
+        "provenance": 1,
+        "page": 1,
+    }
     assert (study / "ladder.csv").read_bytes() == told and [*differences(study)] == []

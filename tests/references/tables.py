@@ -56,6 +56,11 @@ class Study:
         for path in folder.glob("quality/**/*.csv"):
             for row in rows_of(path):
                 self.quality[tuple(row[name] for name in KEYS[:4])].append(row)
+        for path in folder.glob("lpips/**/*.csv"):
+            for row in rows_of(path):
+                for face in self.quality[tuple(row[name] for name in KEYS[:4])]:
+                    if (face["subject"], face["photo"]) == (row["subject"], row["photo"]):
+                        face.update(row)
 
     def clean(self, key: tuple) -> list[dict]:
         return self.cells[key[0], "clean", "0", key[3], key[4]]
@@ -325,6 +330,147 @@ def check_needed(study: Study) -> int:
     return compared
 
 
+def leaf(study: Study, name: str) -> list[dict]:
+    return sorted(rows_of(study.folder / f"{name}.csv"), key=lambda row: int(row["subject"]))
+
+
+def rate(count: int, n: int) -> dict:
+    low, high = wilson(count, n) if n else (math.nan, math.nan)
+    return {"": 100 * count / n if n else math.nan, "_low": 100 * low, "_high": 100 * high}
+
+
+def columns(name: str, values: dict) -> dict:
+    return {f"{name}{suffix}": value for suffix, value in values.items()}
+
+
+def check_ladder(study: Study) -> int:
+    compared, tables, targets = 0, defaultdict(list), study.targets
+    k, ensembles = min(study.config["top_k"]), study.config.get("ensembles", {})
+    for row in rows_of(study.folder / "ladder.csv"):
+        tables[tuple(row[name] for name in (*KEYS[:4], "member"))].append(row)
+    assert {key[:4] for key in tables} == {key[:4] for key in study.cells}
+    for (source, attack, eps, storage, member), rows in tables.items():
+        assert member in ensembles.get(source, {}).get("members", [source])
+        clean = [int(row["rank"]) >= k for row in leaf(study, f"baseline/{member}")]
+        own = {"clean": clean}
+        if attack != "clean":
+            faces = leaf(study, f"ladder/crafted/{source}/{attack}/eps{eps}/{member}")
+            own["crafted"] = [int(row["rank"]) >= k for row in faces]
+        faces = leaf(study, f"ladder/stored/{source}/{attack}/eps{eps}/{storage}/{member}")
+        own["stored"] = [int(row["rank"]) >= k for row in faces]
+        if member in targets:
+            own["found"] = [hidden(row, k) for row in study.cells[source, attack, eps, storage, member]]
+        rungs = [(name, member, shown, clean) for name, shown in own.items()]
+        for target in [target for target in targets if target != member]:
+            shown = [hidden(row, k) for row in study.cells[source, attack, eps, storage, target]]
+            unattacked = [hidden(row, k) for row in study.cells[source, "clean", "0", storage, target]]
+            rungs.append(("other", target, shown, unattacked))
+        assert [(row["rung"], row["judged_by"]) for row in rows] == [rung[:2] for rung in rungs]
+        for number, (row, (name, judge, shown, unattacked)) in enumerate(zip(rows, rungs, strict=True)):
+            n, judged_by = len(shown), judge if name in ("found", "other") else None
+            lost = judged_by and sum(
+                face["detected"] != "1" for face in study.cells[source, attack, eps, storage, judged_by]
+            )
+            found = {"n": n, "hidden": sum(shown), "lost": lost or 0} | columns("psr", rate(sum(shown), n))
+            before = number - 1 if name != "other" else len(own) - 1
+            assert row["before"] == (rungs[before][0] if number else "")
+            if number:
+                a, b, c, d = fourfold(shown, rungs[before][2])
+                low, high = newcombe(a, b, c, d)
+                found |= {"both": a, "only": b, "only_before": c, "neither": d, "difference": 100 * (b - c) / n}
+                found |= {"low": 100 * low, "high": 100 * high}
+            if number and attack != "clean":
+                worked = [i for i in range(n) if own["crafted"][i] and not unattacked[i]]
+                destroyed = sum(not shown[i] for i in worked)
+                found |= {"worked": len(worked)} | columns("destroyed", rate(destroyed, len(worked)))
+            compared += compare("ladder.csv", row, found)
+    return compared
+
+
+LEAST = 10
+
+
+def thirds(values: dict[int, float]) -> list[tuple[str, list[int], list[int] | None]]:
+    """Name, subjects, and with whom they are compared."""
+    known = sorted(value for value in values.values() if not math.isnan(value))
+    first, second = (
+        next((value for i, value in enumerate(known, 1) if 3 * i >= part * len(known)), math.nan) for part in (1, 2)
+    )
+    parts: dict[str, list[int]] = {"low": [], "middle": [], "high": [], "unknown": []}
+    for subject, value in values.items():
+        name = "unknown" if math.isnan(value) else "low" if value <= first else "middle" if value <= second else "high"
+        parts[name].append(subject)
+    return [(name, part, parts["low"] if name == "high" else None) for name, part in parts.items() if part]
+
+
+def of_categories(values: dict[int, str]) -> list[tuple[str, list[int], list[int] | None]]:
+    known = {subject: value for subject, value in values.items() if value not in ("", "unknown")}
+    counts = {value: [*known.values()].count(value) for value in sorted({*known.values()})}
+    found = []
+    for name in [value for value, count in counts.items() if count >= LEAST]:
+        own = [subject for subject, value in known.items() if value == name]
+        found.append((name, own, [subject for subject in known if subject not in own]))
+    few = [subject for subject, value in known.items() if counts[value] < LEAST]
+    found += [("fewer than 10 subjects", few, None)] if few else []
+    unknown = [subject for subject in values if subject not in known]
+    return found + ([("unknown", unknown, None)] if unknown else [])
+
+
+def apart(one: dict, other: dict) -> dict:
+    delta = one[""] - other[""]
+    below = math.sqrt((one[""] - one["_low"]) ** 2 + (other["_high"] - other[""]) ** 2)
+    above = math.sqrt((one["_high"] - one[""]) ** 2 + (other[""] - other["_low"]) ** 2)
+    return {"": delta, "_low": delta - below, "_high": delta + above}
+
+
+def check_groups(study: Study) -> int:
+    """An export has no attributes.csv: there groups of attributes are passed over."""
+    compared, tables, k = 0, defaultdict(list), min(study.config["top_k"])
+    for row in rows_of(study.folder / "groups.csv"):
+        tables[tuple(row[name] for name in KEYS)].append(row)
+    assert {*tables} == {*study.cells}
+    given = (
+        leaf(study, "attributes") if (study.folder / "attributes.csv").exists() else [{"subject": "0", "photo": "0"}]
+    )
+    names = [name for name in given[0] if name not in ("subject", "photo")]
+    properties = leaf(study, "properties")
+    measured = [name for name in properties[0] if name not in ("subject", "photo") and "margin" not in name]
+    nothing = {"": math.nan, "_low": math.nan, "_high": math.nan}
+    for key, rows in tables.items():
+        groups = []
+        for by, column in [*((name, name) for name in measured), ("margin", f"margin_{key[4]}")]:
+            values = {int(row["subject"]): number(row[column]) for row in properties}
+            groups += [(by, values, *group) for group in thirds(values)]
+        for by in names:
+            values = {int(row["subject"]): row[by] for row in given}
+            groups += [(by, None, *group) for group in of_categories(values)]
+        rows = [row for row in rows if row["by"] in (*measured, "margin", *names)]
+        assert [(row["by"], row["group"]) for row in rows] == [(by, name) for by, _, name, *_ in groups]
+        cloaked = {int(row["subject"]): hidden(row, k) for row in study.cells[key]}
+        clean = {int(row["subject"]): hidden(row, k) for row in study.clean(key)}
+
+        def rates_of(people: list[int], cloaked=cloaked, clean=clean, key=key) -> tuple[dict, dict]:
+            a, b, c, d = fourfold([cloaked[one] for one in people], [clean[one] for one in people])
+            low, high = newcombe(a, b, c, d)
+            gain = {"": 100 * (b - c) / len(people), "_low": 100 * low, "_high": 100 * high}
+            return rate(a + b, len(people)), gain if key[1] != "clean" else nothing
+
+        for row, (_, values, _, people, others) in zip(rows, groups, strict=True):
+            found = {"subjects": len(people), "n": len(people), "hidden": math.nan, "top_k": k}
+            bounds = [values[one] for one in people] if values else [math.nan]
+            found |= {"lowest": min(bounds), "highest": max(bounds)}
+            own, difference = (nothing, nothing), (nothing, nothing)
+            if len(people) >= LEAST:
+                found["hidden"] = sum(cloaked[one] for one in people)
+                own = rates_of(people)
+                if others is not None and len(others) >= LEAST:
+                    difference = tuple(apart(one, other) for one, other in zip(own, rates_of(others), strict=True))
+            found |= columns("psr", own[0]) | columns("gain", own[1])
+            found |= columns("difference", difference[0]) | columns("gain_difference", difference[1])
+            compared += compare("groups.csv", row, found)
+    return compared
+
+
 CHECKS = {
     "psr.csv": check_psr,
     "strongest.csv": check_strongest,
@@ -332,14 +478,18 @@ CHECKS = {
     "quality.csv": check_quality,
     "front.csv": check_front,
     "needed.csv": check_needed,
+    "ladder.csv": check_ladder,
+    "groups.csv": check_groups,
 }
+NEEDS = {"ladder.csv": "ladder", "groups.csv": "properties.csv"}  # leaf files that an export may lack
 
 
 def recompute(folder: Path) -> dict[str, int]:
     """By table, how many of its numbers follow from the leaf files. Raises AssertionError for the first that does
     not."""
     study = Study(folder)
-    return {name: check(study) for name, check in CHECKS.items() if (folder / name).exists()}
+    there = [name for name in CHECKS if (folder / name).exists() and (folder / NEEDS.get(name, "")).exists()]
+    return {name: CHECKS[name](study) for name in there}
 
 
 if __name__ == "__main__":

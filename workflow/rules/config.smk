@@ -24,6 +24,7 @@ from cloakbench.study.grid import (
     link,
     links,
     of_faces,
+    of_groups,
     of_ladder,
     of_quality,
     of_tables,
@@ -73,6 +74,7 @@ CRAFTED_AS = f"{{role}}{pattern('craft', MATRIX)}"
 STORED_AS = f"{{role}}{pattern('store', MATRIX)}"
 REDETECTED_AS = f"{{role}}{pattern('redetect', MATRIX)}"
 JUDGED_AS = pattern("classify", MATRIX)
+MEASURED_AS = f"{pattern('store', MATRIX)}{PART}"
 PHOTOS_OF = {"probe": "subjects", "enrolled": "enrolled"}  # by role, the table of its photographs
 FACES = f"{STUDY}/{{photos}}/{{crop}}{PART}.npy"
 

@@ -5,6 +5,7 @@ rule faces:
         again("faces"),
         every_cell(RANKS, "classify"),
         every_cell(rules.measure.output.quality, "store") if MEASURED else [],
+        every_cell(rules.perceive.output.lpips, "store") if PERCEIVED else [],
     output:
         faces=f"{STUDY}/faces.csv",
     log:

@@ -9,6 +9,7 @@ rule provenance:
         scores=CLEAN_SCORES,
         quality=[rules.quality.output.quality, rules.front.output.cells, rules.front.output.needed] if MEASURED else [],
         ladder=rules.ladder.output if LADDERED else [],
+        groups=rules.groups.output if PROPERTIES else [],
         faces=rules.faces.output,
         tables=rules.table.output,
         comparison=rules.compare.output if COMPARED else [],
@@ -31,8 +32,8 @@ rule provenance:
     shell:
         "$CLOAKBENCH_PYTHON -S -m cloakbench.jobs.warm $CLOAKBENCH_SCRIPTS/provenance.py "
         "--study {params.folder:q} "
-        "--tables {input.rates:q} {input.scores:q} {input.quality:q} {input.ladder:q} {input.faces:q} {input.tables:q} "
-        "{input.comparison:q} "
+        "--tables {input.rates:q} {input.scores:q} {input.quality:q} {input.ladder:q} {input.groups:q} {input.faces:q} "
+        "{input.tables:q} {input.comparison:q} "
         "--config $CLOAKBENCH_CONFIG "
         "--about $CLOAKBENCH_ABOUT "
         "--code $CLOAKBENCH_CODE "

@@ -1,6 +1,5 @@
 # From a cell's stored pictures, and the clean ones stored alike, to what the cloak costs to the eye: a row a face, and
 # of all cells a row a cell and measure. A judgement on the CPU that no other stage waits for.
-MEASURED_AS = f"{pattern('store', MATRIX)}{PART}"
 MEASURED = "quality" in config["measures"]
 
 
@@ -40,6 +39,7 @@ rule quality:
     input:
         again("quality"),
         every_cell(rules.measure.output.quality, "store"),
+        every_cell(rules.perceive.output.lpips, "store") if PERCEIVED else [],
     output:
         quality=f"{STUDY}/quality.csv",
     log:

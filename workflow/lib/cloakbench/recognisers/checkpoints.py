@@ -57,6 +57,19 @@ def read_checkpoint(path: Path, arch: str, member: str | None = None) -> dict[st
     return _checked(state, path, arch)
 
 
+def read_plain(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict of any network, by the names that they have there. Raises InputError for a file that
+    is absent, damaged, of another form, that holds anything but tensors or tries to run code."""
+    try:
+        with path.open("rb") as file:
+            content = _read_form(file, str(path))[0]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {ACCEPTED}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds no tensors by name; {ACCEPTED}")
+    return _tensors({str(name): value for name, value in content.items()}, path)
+
+
 def _read_file(file: BinaryIO, where: str, default: str, member: str | None) -> tuple[Any, bool]:
     head = _head(file)
     if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":

@@ -25,8 +25,9 @@ from cloakbench.study.grid import place
 from cloakbench.study.keys import DEFAULTS
 
 RATES = [*FROM_RANKS, *FROM_QUALITY, *FROM_LEAVES]  # hold numbers of cells, and go as they are
-LEAVES = ("quality/", "baseline/")  # hold numbers of faces, and nobody's name: they go, too
+LEAVES = ("quality/", "lpips/", "baseline/", "properties.csv")  # hold numbers of faces, and nobody's name: they go, too
 PEOPLE = ["label", "predicted", "other"]  # columns of ranks that say who
+OUTSIDE = ("root", "attributes")  # of dataset: where it lies on this machine
 TOLD = ("commit", "code", "versions", "hardware", "devices", "computed_with", "gradients", "mixed")
 README = """\
 # {title}
@@ -80,8 +81,10 @@ def without_paths(told: Mapping) -> dict[str, Any]:
         for name, model in told.get("models", {}).items()
     }
     cut = dict(told) | ({"models": models} if models else {})
+    if "lpips" in cut:
+        cut["lpips"] = {key: value if key.endswith("sha256") else _name(value) for key, value in cut["lpips"].items()}
     if "dataset" in cut:
-        cut["dataset"] = {key: None if key == "root" else value for key, value in cut["dataset"].items()}
+        cut["dataset"] = {key: None if key in OUTSIDE else value for key, value in cut["dataset"].items()}
     return cut | ({"root": None} if "root" in cut else {})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 from cloakbench.measures.cells import FACE, columns, read_cell
+from cloakbench.measures.perceived import LPIPS, read_lpips
 from cloakbench.measures.quality import QUALITY, read_quality
 from cloakbench.study.grid import cells, keys_of, place
 from cloakbench.study.keys import DEFAULTS
@@ -21,11 +22,12 @@ def rows(study: Path, config: Mapping) -> Iterator[str]:
 
     Raises InputError for a leaf file that is damaged or misplaced, or of other faces than its cell's.
     """
-    matrix, measured = config["matrix"], "quality" in config["measures"]
-    names = [*columns(keys_of("classify", matrix)), *(QUALITY if measured else [])]
+    matrix, measured = config["matrix"], measures_of(config["measures"])
+    names = [*columns(keys_of("classify", matrix)), *measured]
     yield ",".join(names) + "\n"
     for stored, judged in groupby(cells(matrix), key=lambda cell: {key: cell[key] for key in keys_of("store", cell)}):
-        seen = quality_of(study, stored, config["compute"]["chunks"]).set_index(FACE)[QUALITY] if measured else None
+        chunks = config["compute"]["chunks"]
+        seen = quality_of(study, stored, chunks, measured).set_index(FACE)[measured] if measured else None
         for cell in judged:
             faces = read_cell(study / "ranks", cell)
             if seen is not None:
@@ -36,8 +38,22 @@ def rows(study: Path, config: Mapping) -> Iterator[str]:
             yield faces.reindex(columns=names).fillna(given).to_csv(index=False, header=False)
 
 
-def quality_of(study: Path, cell: Mapping, chunks: int) -> pd.DataFrame:
-    """The quality file of a cell, or of its parts one below the other."""
+def measures_of(measures: Container[str]) -> list[str]:
+    """The columns that a study has of its pictures, by what it measures."""
+    return [*(QUALITY if "quality" in measures else []), *(LPIPS if "lpips" in measures else [])]
+
+
+def quality_of(study: Path, cell: Mapping, chunks: int, measures: Sequence[str]) -> pd.DataFrame:
+    """The quality file of a cell, or of its parts one below the other, with LPIPS where that is among the measures.
+
+    Raises InputError for a file that is damaged or misplaced, or of other faces than the one beside it.
+    """
     parts = [f"/part{part}" for part in range(chunks)] if chunks > 1 else [""]
-    paths = [study / "quality" / f"{place(cell, 'store')}{part}.csv" for part in parts]
-    return pd.concat([read_quality(path, cell) for path in paths], ignore_index=True)
+    names = [f"{place(cell, 'store')}{part}.csv" for part in parts]
+    found = pd.concat([read_quality(study / "quality" / name, cell) for name in names], ignore_index=True)
+    if not {*LPIPS} & {*measures}:
+        return found
+    seen = pd.concat([read_lpips(study / "lpips" / name, cell) for name in names], ignore_index=True)
+    if not found[FACE].equals(seen[FACE]):
+        raise InputError(f"{study / 'lpips' / names[0]}: other faces than {study / 'quality' / names[0]}; run again")
+    return found.assign(**{name: seen[name] for name in LPIPS})

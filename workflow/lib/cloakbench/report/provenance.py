@@ -32,8 +32,8 @@ def provenance(
     it; code: script name to the hash of all code it uses.
 
     Hashes are sha256: of the weights as given and as converted, of the drawn photos (in subjects.csv and
-    enrolment.csv), and of every file that went into the tables. Raises InputError for one that is not what was
-    written, not what the next was made from, or made with other settings than the config's.
+    enrolment.csv), of a user's file of attributes, and of every file that went into the tables. Raises InputError for
+    one that is not what was written, not what the next was made from, or made with other settings than the config's.
     """
     files = lineage(tables)
     for contradiction in contradictions(sorted(files), config, code.values()):
@@ -41,6 +41,8 @@ def provenance(
     hashes = {path.relative_to(study).as_posix(): digest for path, digest in sorted(files.items())}
     weights = sorted((study / "weights").glob("*.safetensors"))
     facts = [read_seal(path)["facts"] for path in files if path.exists()]
+    attributes = study / "attributes.csv"
+    given = {"attributes": read_seal(attributes)["settings"]["content"]} if attributes in files else {}
     computed_on, computed_with = counted(facts, "device"), {name: counted(facts, name) for name in LIBRARIES}
     return {
         "format": FORMAT,
@@ -57,6 +59,7 @@ def provenance(
         "weights": {path.stem: {"converted": sha256(path), **_origin(path)} for path in weights if path in files},
         "photos": {name: hashes[name] for name in ("subjects.csv", "enrolment.csv") if name in hashes},
         "files": hashes,
+        **given,
     }
 
 

@@ -11,13 +11,13 @@ import pandas as pd
 from cloakbench.attacks import entries
 from cloakbench.files.reading import read_table
 from cloakbench.measures.cells import read_baseline, read_cells, read_psr
-from cloakbench.measures.quality import QUALITY
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.paper.comparison import TABLE1 as PUBLISHED
 from cloakbench.paper.comparison import compare, read_published
 from cloakbench.paper.page import comparison_markdown
 from cloakbench.report import tables
-from cloakbench.report.faces import quality_of
+from cloakbench.report.faces import measures_of, quality_of
+from cloakbench.report.groups import groups
 from cloakbench.report.ladder import ladder
 from cloakbench.statistics import searchers
 from cloakbench.statistics.front import budgets_needed, front
@@ -77,17 +77,22 @@ FROM_RANKS: dict[str, Callable[[Judged], pd.DataFrame]] = {
 
 
 def quality(study: Path, config: Mapping) -> str:
-    """quality.csv, from the quality files of a results folder. config: matrix and compute.
+    """quality.csv, from the quality files of a results folder. config: matrix, compute, and whether measures has lpips.
 
     Raises InputError for a file that is damaged or misplaced.
     """
-    chunks = config["compute"]["chunks"]
-    spreads = [spread(quality_of(study, cell, chunks), [*cell], QUALITY) for cell in cells(config["matrix"], "store")]
+    chunks, names = config["compute"]["chunks"], measures_of(["quality", *config.get("measures", [])])
+    stored = cells(config["matrix"], "store")
+    spreads = [spread(quality_of(study, cell, chunks, names), [*cell], names) for cell in stored]
     return pd.concat(spreads, ignore_index=True).to_csv(index=False)
 
 
 # from leaf files, cell by cell: a results folder and a config
-FROM_LEAVES: dict[str, Callable[[Path, Mapping], str]] = {"quality.csv": quality, "ladder.csv": ladder}
+FROM_LEAVES: dict[str, Callable[[Path, Mapping], str]] = {
+    "quality.csv": quality,
+    "ladder.csv": ladder,
+    "groups.csv": groups,
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.files.seals import REMEDY, read_seal, seal_of
-from cloakbench.study.grid import of_faces, of_ladder, of_quality, of_tables
+from cloakbench.study.grid import of_faces, of_groups, of_ladder, of_quality, of_tables
 from cloakbench.study.sources import members
 
 FORMAT = 2  # of provenance.json; the first had no number
@@ -31,6 +31,9 @@ CONFIGURED: dict[str, Callable[[Mapping, Mapping], Any]] = {
     "measured": lambda config, of: of_quality(config),
     "faced": lambda config, of: of_faces(config),
     "laddered": lambda config, of: of_ladder(config),
+    "grouped": lambda config, of: of_groups(config),
+    "digests": lambda config, of: {name: config["lpips"][f"{name}_sha256"] for name in ("alexnet", "heads")},
+    "shown_to": lambda config, of: config["matrix"]["target"],
 }
 ONE_OF = ("model", "target", "source")  # the key of a cell that names the recogniser whose job it was
 

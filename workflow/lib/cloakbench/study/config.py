@@ -17,6 +17,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from cloakbench.errors import InputError
+from cloakbench.study.attributes import read_attributes
 from cloakbench.study.classes import META, read_classes
 from cloakbench.study.keys import DEFAULTS, KEYS
 from cloakbench.study.sources import recognisers, resizable
@@ -191,6 +192,10 @@ def unused(config: Mapping) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("dataset", "identities"), f"loader {dataset['loader']} renders none"
     if dataset["loader"] != "vggface2":
         yield ("dataset", "split"), f"loader {dataset['loader']} has no splits"
+    if "properties" not in config["measures"]:
+        yield ("dataset", "attributes"), "there are no groups without properties in measures"
+    if "lpips" not in config["measures"]:
+        yield ("lpips",), "measures has no lpips"
     if "draws" not in dataset:
         yield ("dataset", "draw"), "there is one draw without dataset.draws"
     if not any(models[name]["head"] == "gallery" or models[name]["weights"] == "trained" for name in used):
@@ -246,6 +251,10 @@ def fill_where_read(config: dict) -> None:
         dataset["root"] = homed(dataset["root"])
     if dataset["loader"] == "vggface2":
         dataset.setdefault("split", "train")
+    if "lpips" in config:
+        config["lpips"] |= {name: homed(config["lpips"][name]) for name in ("alexnet", "heads")}
+    if "attributes" in dataset:
+        dataset["attributes"] = homed(dataset["attributes"])
     for stored in config["storages"].values():
         for key, value in ENCODED[stored["format"]].items():
             stored.setdefault(key, value)  # after what the config says: jobs are told it in this order
@@ -279,6 +288,10 @@ def check(config: Mapping) -> None:
     if dataset["loader"] != "synthetic":
         require(dataset["root"], f"dataset.root: loader {dataset['loader']} needs {TREE}")
         require(Path(dataset["root"]).is_dir(), f"dataset.root: no folder {dataset['root']!r}; expected {TREE}")
+    if "lpips" in config["measures"]:
+        check_lpips(config)
+    if "attributes" in dataset:
+        check_attributes(dataset["attributes"])
     if "draw" in dataset:
         draws = dataset.get("draws", 1)
         require(dataset["draw"] <= draws, f"dataset.draw: {dataset['draw']} is above dataset.draws, {draws}")
@@ -288,6 +301,25 @@ def check(config: Mapping) -> None:
         short_side = crop.get("short_side", crop["size"])
         require(short_side >= crop["size"], f"crops.{name}: short_side {short_side} is below size {crop['size']}")
         check_aligned(f"crops.{name}", crop)
+
+
+def check_lpips(config: Mapping) -> None:
+    """LPIPS is a column of quality, and is computed from files that only the user can have."""
+    require("quality" in config["measures"], "measures: lpips is a column of quality; add quality, or leave lpips out")
+    files = "alexnet (torchvision's weights), heads (weights/v0.1/alex.pth of the package lpips) and the sha256 of both"
+    require("lpips" in config, f"measures: lpips needs lpips: {{...}} with its files, {files}")
+    for name in ("alexnet", "heads"):
+        path = config["lpips"][name]
+        require(Path(path).is_file(), f"lpips.{name}: no file {path!r}; lpips takes {files}")
+
+
+def check_attributes(path: str) -> None:
+    """The file can be read; whether it is about anybody who is attacked shows when they are drawn."""
+    require(Path(path).is_file(), f"dataset.attributes: no file {path!r}; expected CSV with a column identity or file")
+    try:
+        read_attributes(Path(path))
+    except InputError as error:
+        raise InputError(f"config: dataset.attributes: {error}") from None
 
 
 def check_ensemble(key: str, name: str, ensemble: Mapping, config: Mapping) -> None:

@@ -23,7 +23,7 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality")
+PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality", "lpips")
 RUNGS = ("look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored")  # of the ladder
 MOST_SHARES = 16
 
@@ -160,14 +160,15 @@ def of_tables(config: Mapping) -> dict[str, Any]:
 def of_quality(config: Mapping) -> dict[str, Any]:
     """The parts of a config that the table of pictures' quality depends on."""
     stored = {key: config["matrix"][key] for key in keys_of("store", config["matrix"])}
-    return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}}
+    more = {"measures": ["lpips"]} if "lpips" in config["measures"] else {}
+    return {"matrix": stored, "compute": {"chunks": config["compute"]["chunks"]}} | more
 
 
 def of_faces(config: Mapping) -> dict[str, Any]:
     """The parts of a config that the table of all faces depends on."""
     return {
         "matrix": config["matrix"],
-        "measures": [name for name in config["measures"] if name == "quality"],
+        "measures": [name for name in ("quality", "lpips") if name in config["measures"]],
         "compute": {"chunks": config["compute"]["chunks"]},
     }
 
@@ -180,6 +181,16 @@ def of_ladder(config: Mapping) -> dict[str, Any]:
         "top_k": [min(config["top_k"])],
         "detection": {"missed": config["detection"]["missed"]},
         "ensembles": {name: ensembles[name] for name in config["matrix"]["source"] if name in ensembles},
+    }
+
+
+def of_groups(config: Mapping) -> dict[str, Any]:
+    """The parts of a config that the table of groups depends on."""
+    return {
+        "matrix": config["matrix"],
+        "top_k": [min(config["top_k"])],
+        "detection": {"missed": config["detection"]["missed"]},
+        "dataset": {"attributes": "attributes" in config["dataset"]},
     }
 
 
@@ -202,6 +213,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
 
     measures = config.get("measures", [])
     unmeasured, unladdered = "quality" not in measures, "ladder" not in measures
+    ungrouped = "properties" not in measures
     crafted_on = {source: members(config, source) for source in matrix["source"]}
     shown_photos = {*matrix["target"]}.union(*([] if unladdered else crafted_on.values()))
     scored = {name for name in matrix["target"] if models[name]["head"] == "gallery"}
@@ -231,9 +243,15 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
                 "compare": not compared,
                 "measure": unmeasured,
+                "convert_lpips": "lpips" not in measures,
+                "perceive": "lpips" not in measures,
                 "quality": unmeasured,
                 "front": unmeasured,
                 "ladder": unladdered,
+                "margins": ungrouped or of.get("model") not in matrix["target"],
+                "properties": ungrouped,
+                "attributes": ungrouped or "attributes" not in config["dataset"],
+                "groups": ungrouped,
                 "look_at_photos": stage == "look_at_photos" and of["model"] not in shown_photos,
                 "baseline": stage == "baseline" and of["model"] not in shown_photos,
             }.get(stage, False)
