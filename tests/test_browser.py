@@ -531,8 +531,8 @@ def test_it_is_quick(study, opened):
     assert page.evaluate("document.querySelectorAll('*').length") < 5000
     assert page.evaluate("performance.memory.usedJSHeapSize") < 100_000_000
     move = (
-        "(at) => { const input = document.querySelector('[data-key=eps]'), before = performance.now(); input.value = at; "
-        "input.dispatchEvent(new Event('input')); document.body.getBoundingClientRect(); "
+        "(at) => { const input = document.querySelector('[data-key=eps]'), before = performance.now(); "
+        "input.value = at; input.dispatchEvent(new Event('input')); document.body.getBoundingClientRect(); "
         "return performance.now() - before; }"
     )
     moved = min(page.evaluate(move, at) for at in (1, 2, 3, 4, 5, 1))  # whatever else the machine is doing
