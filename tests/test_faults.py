@@ -49,8 +49,8 @@ STAGES = [
 # those of measures that are made on request
 ASKED = ["measures=[quality, ladder, properties]", "dataset={attributes: people.csv}"]
 PEOPLE = "identity,sex\n" + "".join(f"id{number:04},f\n" for number in range(5))
-STAGES += ["look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored", "ladder"]
-STAGES += ["margins", "properties", "attributes", "groups"]
+REQUESTED = ["look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored", "ladder"]
+REQUESTED += ["margins", "properties", "attributes", "groups"]
 
 
 def run(directory: Path, *arguments: object, root: Path = ROOT) -> subprocess.CompletedProcess:
@@ -58,9 +58,11 @@ def run(directory: Path, *arguments: object, root: Path = ROOT) -> subprocess.Co
 
 
 def results(directory: Path) -> dict[str, str]:
-    """Hashes of everything that a study makes; provenance.json has the version of the code, which the tests edit."""
+    """Hashes of everything that a study makes; provenance.json has the version of the code, which the tests edit, and
+    the pages say what stands there."""
     found = digests(directory / "results/tiny", "**/[!.]*")
-    return {name: digest for name, digest in found.items() if name != "provenance.json"}
+    told = ("provenance.json", "report.html", "summary.html")
+    return {name: digest for name, digest in found.items() if name not in told}
 
 
 def give_weights(path: Path, seed: int = 0) -> None:
@@ -149,7 +151,7 @@ def test_kill_minus_nine_of_a_job_and_of_snakemake_in_every_stage(undisturbed, t
         shutil.rmtree(directory / ".snakemake/locks", ignore_errors=True)  # what --unlock does
         killed = marks
     killed = {mark.name for mark in (directory / "killed").iterdir()}
-    assert killed == {f"{stage} {victim}" for stage in STAGES for victim in ("job", "snakemake")}
+    assert killed == {f"{stage} {victim}" for stage in STAGES + REQUESTED for victim in ("job", "snakemake")}
     assert results(directory).items() > results(undisturbed).items()  # and what was asked for, which verify derives
     assert list(differences(directory / "results/tiny")) == []
     assert not list((directory / "results").rglob("*.part"))
@@ -347,7 +349,9 @@ def test_results_left_over_behind_a_clock_that_was_set_back_are_named(study, und
     assert process.returncode != 0
     assert re.search(r"made from another results/tiny/\S+ than the one that is there", last_line(process))
     left_over = {Path(line.split(": ")[0]) for line in faults(study / "results/tiny")}
-    assert {path.name for path in left_over} == {"jpeg75", "jpeg75.csv", "examples.png", "provenance.json"}
+    assert {path.name for path in left_over} == {
+        *("jpeg75", "jpeg75.csv", "examples.png", "provenance.json", "report.html")
+    }
     for path in left_over:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert run(study).returncode == 0  # the first step size again

@@ -288,6 +288,14 @@ def test_damage_becomes_no_page(tmp_path):
         summary(study)
 
 
+def test_tables_of_two_studies_become_no_page(tmp_path):
+    study, other = (make(tmp_path / name, people=5, budgets=[eps]) for name, eps in (("one", 4), ("other", 8)))
+    for name in ("psr.csv", ".psr.csv.seal"):
+        (study / name).write_bytes((other / name).read_bytes())
+    with pytest.raises(InputError, match="has eps 4, of which psr.csv says nothing"):
+        summary(study)
+
+
 def test_an_axis_holds_what_is_on_it():
     for low, high in ((0.62, 0.99), (0.0, 0.0), (1.0, 1.0), (3e-4, 9e-4), (17.0, 48.2)):
         first, last, marks = scales.along(pd.Series([low, high]))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from cloakbench.errors import InputError
 from cloakbench.files.reading import read_table
 from cloakbench.files.seals import intact
 from cloakbench.measures.cells import keys_in, read_psr
@@ -112,7 +113,19 @@ def read_study(study: Path) -> Shown:
     if several:
         rates = pd.concat([rates, strongest], ignore_index=True)
     tables = {name: read_text_table(study / name) for name in TABLES if name in facts["files"]}
+    for name, table in tables.items():
+        refuse_other_cells(study / name, table, rates)
     return Shown(rates, tables, facts, strongest["target"].iloc[0] if several else "")
+
+
+def refuse_other_cells(path: Path, table: pd.DataFrame, rates: pd.DataFrame) -> None:
+    """Raises InputError for a table with a value of a key that psr.csv has not: they are of two studies."""
+    for key in keys_in(table):
+        known = [*rates[key].unique(), CLEAN.get(key)]
+        # of needed.csv an eps is told in words
+        others = [] if path.name == "needed.csv" and key == "eps" else table.loc[~table[key].isin(known), key]
+        if len(others):
+            raise InputError(f"{path}: has {key} {others.iloc[0]}, of which psr.csv says nothing; run the study again")
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
