@@ -292,7 +292,7 @@ def test_tables_of_two_studies_become_no_page(tmp_path):
     study, other = (make(tmp_path / name, people=5, budgets=[eps]) for name, eps in (("one", 4), ("other", 8)))
     for name in ("psr.csv", ".psr.csv.seal"):
         (study / name).write_bytes((other / name).read_bytes())
-    with pytest.raises(InputError, match="has eps 4, of which psr.csv says nothing"):
+    with pytest.raises(InputError, match=r"has eps 4, of which psr\.csv says nothing"):
         summary(study)
 
 
