@@ -357,7 +357,11 @@ def test_groups_are_a_judgement_of_their_own(grouped):
     after = digests(study, "**/[!.]*")
     added = {*after} - {*before}
     assert added == {"groups.csv", "properties.csv", "attributes.csv", "margins/facenet.csv", "margins/given.csv"}
-    assert {name for name in before if after[name] != before[name]} == {"provenance.json"}
+    assert {name for name in before if after[name] != before[name]} == {
+        "provenance.json",
+        "report.html",
+        "summary.html",
+    }
     directory = study.parents[1]
     assert counts(directory) == {} and list(differences(study)) == []
     given = directory / "people.csv"

@@ -108,20 +108,19 @@ def told(rate: Mapping) -> str:
 def read_study(study: Path) -> Shown:
     """Of a results folder whose provenance.json is written. Raises InputError for what is damaged."""
     facts = json.loads(intact(study / "provenance.json").read_text(encoding="utf-8"))
-    rates, strongest = read_psr(study / "psr.csv"), read_psr(study / "strongest.csv")
-    several = rates["target"].nunique() > 1
-    if several:
-        rates = pd.concat([rates, strongest], ignore_index=True)
+    psr, strongest = read_psr(study / "psr.csv"), read_psr(study / "strongest.csv")
     tables = {name: read_text_table(study / name) for name in TABLES if name in facts["files"]}
-    for name, table in tables.items():
-        refuse_other_cells(study / name, table, rates)
+    for name, table in {"strongest.csv": strongest.drop(columns="target"), **tables}.items():
+        refuse_other_cells(study / name, table, psr)
+    several = psr["target"].nunique() > 1
+    rates = pd.concat([psr, strongest], ignore_index=True) if several else psr
     return Shown(rates, tables, facts, strongest["target"].iloc[0] if several else "")
 
 
-def refuse_other_cells(path: Path, table: pd.DataFrame, rates: pd.DataFrame) -> None:
+def refuse_other_cells(path: Path, table: pd.DataFrame, psr: pd.DataFrame) -> None:
     """Raises InputError for a table with a value of a key that psr.csv has not: they are of two studies."""
     for key in keys_in(table):
-        known = [*rates[key].unique(), CLEAN.get(key)]
+        known = [*psr[key].unique(), CLEAN.get(key)]
         # of needed.csv an eps is told in words
         others = [] if path.name == "needed.csv" and key == "eps" else table.loc[~table[key].isin(known), key]
         if len(others):
