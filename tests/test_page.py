@@ -46,10 +46,10 @@ RANDOM = np.random.default_rng(14)
 SHAPES = [
     {
         "people": int(RANDOM.choice([3, 8, 16, 62])),
-        "sources": PAPER[: RANDOM.integers(1, 4)],
+        "sources": PAPER[: RANDOM.integers(1, 3)],
         "targets": PAPER[RANDOM.integers(0, 2) :][: RANDOM.integers(1, 4)],
         "attacks": ["bim", "illc", "mi"][RANDOM.integers(0, 2) :][: RANDOM.integers(1, 4)],
-        "budgets": sorted(map(int, RANDOM.choice([2, 4, 8, 16, 32], RANDOM.integers(1, 5), replace=False))),
+        "budgets": sorted(map(int, RANDOM.choice([2, 4, 8, 16, 32], RANDOM.integers(1, 4), replace=False))),
         "shares": {name: float(RANDOM.choice([0, 0.3, 1, 4])) for name in (*PAPER, "bim", "illc", "mi")}
         | {"clean": float(RANDOM.choice([0, 1, 20, 45]))},
         "top_k": [1, 5],
