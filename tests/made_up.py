@@ -13,11 +13,13 @@ import pandas as pd
 
 from cloakbench.files.seals import sha256
 from cloakbench.files.writing import write_text, writing, writing_faces
-from cloakbench.measures.cells import columns
+from cloakbench.measures.cells import FACE, columns
 from cloakbench.paper.claims import CLAIMS, evaluate
 from cloakbench.photos.sample import Photo, subjects_frame, write_photos
 from cloakbench.publishing.store import encode
 from cloakbench.statistics.front import budgets_needed, front
+from cloakbench.statistics.groups import COLUMNS as GROUPED
+from cloakbench.statistics.groups import by_group, categories, tertiles
 from cloakbench.statistics.ladder import Rung, climb
 from cloakbench.statistics.paired import comparisons
 from cloakbench.statistics.psr import protection
@@ -57,11 +59,11 @@ def make(
     shares: dict[str, float] | None = None,
     loader: str = "synthetic",
     faces: int | str | None = None,
-    ladder: bool = True,
+    measures: Sequence[str] = ("ladder", "properties"),
 ) -> Path:
     """The results folder. names: of the first people; side: of their pictures in pixels, 0 for none; shares: by source,
     target or attack, what the share of hidden faces is multiplied with, `clean` of the clean ones; faces: the config's;
-    ladder: whether the study has one.
+    measures: beside quality.
     """
     rng, study = np.random.default_rng(seed), folder / "results/made"
     matrix = {"source": [*sources], "attack": [*attacks], "eps": [*budgets]}
@@ -77,7 +79,7 @@ def make(
         "storages": dict.fromkeys(storages, STORAGE),
         "detection": {"missed": "protected"},
         "compute": {"chunks": 1},
-        "measures": ["quality", *(["ladder"] if ladder else [])],
+        "measures": ["quality", *measures],
     } | ({"report": {"faces": faces}} if faces is not None else {})
     ranks = _ranks(config, people, rng, shares or {})
     tables = _tables(config, ranks, people, rng)
@@ -149,6 +151,8 @@ def _tables(config: dict, ranks: pd.DataFrame, people: int, rng: np.random.Gener
         tables["needed.csv"] = budgets_needed(ranks, tables["quality.csv"], min(config["top_k"]))
     if "ladder" in config["measures"]:
         tables["ladder.csv"] = _ladder(config, ranks)
+    if "properties" in config["measures"]:
+        tables["groups.csv"] = _groups(config, ranks, rng)
     tables["faces.csv"] = ranks[columns(keys_of("classify", matrix))]
     if covers_paper(config):
         tables["claims.csv"] = evaluate(CLAIMS, tables["psr.csv"])
@@ -170,6 +174,22 @@ def _ladder(config: dict, ranks: pd.DataFrame) -> pd.DataFrame:
         told = dict(zip(("source", "attack", "eps", "storage"), place_of, strict=True))
         frames.append(climb(own, others, min(config["top_k"])).assign(member=judge, **told))
     return pd.concat(frames, ignore_index=True)
+
+
+def _groups(config: dict, ranks: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """By two properties, of which one is not known of all, and by an attribute of hostile values."""
+    keys, k = ["source", "attack", "eps", "storage", "target"], min(config["top_k"])
+    faces = pd.MultiIndex.from_frame(ranks[FACE].drop_duplicates())
+    values = pd.Series(rng.uniform(60, 300, len(faces)), faces)
+    of = [*tertiles("height", values), *tertiles("yaw", values.where(values < 250))]
+    of += categories("hair", pd.Series(rng.choice(HOSTILE[:2], len(faces)), faces))
+    tables = []
+    for cell, seen in ranks.groupby(keys, sort=False):
+        place_of = dict(zip(keys, cell, strict=True))
+        alike = (ranks[[*keys]] == list((place_of | CLEAN).values())).all(axis=1)
+        clean = None if place_of["attack"] == CLEAN["attack"] else ranks[alike]
+        tables.append(by_group(seen, clean, of, k).assign(**place_of))
+    return pd.concat(tables, ignore_index=True).reindex(columns=[*keys, *GROUPED])
 
 
 def _subjects(path: Path, people: int, names: Sequence[str]) -> None:

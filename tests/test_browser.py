@@ -189,6 +189,7 @@ def test_without_scripts_it_says_the_same(study, opened, name):
         "#best tbody",
         "#steps tbody",
         "#tests tbody",
+        "#alike tbody",
     ):
         html = [" ".join(page.locator(selector).first.inner_html().split()) for page in (written, drawn)]
         assert html[0].replace("> <", "><") == html[1].replace("> <", "><"), selector
@@ -265,6 +266,44 @@ def test_steps_tests_and_front_equal_their_tables(study, opened):
     assert (
         sorted(" ".join(texts(page, f"#best tbody tr:nth-child({at + 1}) td")[:4]) for at in range(len(best))) == told
     )
+
+
+def test_groups_equal_their_table(study, opened):
+    page = opened(study / "summary.html")
+    choose(page, source="resnet50", attack="illc", eps=2, target="facenet")
+    rows = rows_of(study / "groups.csv", source="resnet50", attack="illc", eps=16, target="facenet")
+    found = [[cell.strip() for cell in row] for row in page.locator("#alike tbody tr").evaluate_all(CELLS)]
+    assert len(found) == len(rows) == 9 and {*HOSTILE[:2]} <= {cells[1] for cells in found}
+    for cells, (_, row) in zip(found, rows.iterrows(), strict=True):
+        assert cells[:2] == [row["by"], row["group"]] and int(cells[3]) == row["subjects"]
+        assert cells[4] == f"{row['hidden']:.0f} of {row['n']}" and cells[5] == shown(row)
+        assert cells[6] == points(row["gain"], row["gain_low"], row["gain_high"])
+        assert cells[7] == ("" if pd.isna(row["than"]) else row["than"])
+        assert cells[8] == points(*row[["gain_difference", "gain_difference_low", "gain_difference_high"]])
+        if row["by"] != "hair":
+            assert cells[2] == f"{row['lowest']:.3g} to {row['highest']:.3g}" or cells[1] == "unknown"
+
+
+CELLS = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+
+
+def points(value: float, low: float, high: float) -> str:
+    return "\u2013" if pd.isna(value) else f"{value:+.1f} ({low:+.0f} to {high:+.0f})"
+
+
+def test_a_sorted_table_stays_sorted(study, opened):
+    """Whatever is chosen afterwards."""
+    page = opened(study / "summary.html")
+    for table, column in (("rates", 3), ("alike", 5)):
+        head = page.locator(f"#{table} th").nth(column)
+        head.locator("button").click()
+        head.locator("button").click()
+        for k, eps, target in ((1, 1, "facenet"), (5, 4, "senet50")):
+            choose(page, top_k=k, eps=eps, target=target)
+            rates = [
+                float(cells[column].split()[0]) for cells in page.locator(f"#{table} tbody tr").evaluate_all(CELLS)
+            ]
+            assert head.get_attribute("aria-sort") == "descending" and rates == sorted(rates, reverse=True)
 
 
 def rows_of(path: Path, **fixed: object) -> pd.DataFrame:
@@ -572,9 +611,12 @@ def test_a_thousand_people_step_down_and_it_is_said(tmp_path, opened):
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("toy")
-    run = snakemake(directory, "--cores", 2, "--configfile", TOY)
+    run = snakemake(directory, "--cores", 2, "--configfile", TOY, *MEASURED)
     assert run.returncode == 0, run.stdout + run.stderr
     return directory
+
+
+MEASURED = ["--config", "measures=[quality, ladder, properties]"]
 
 
 def test_a_finished_study_has_both(toy, opened):
@@ -583,19 +625,33 @@ def test_a_finished_study_has_both(toy, opened):
         assert page.said == [] and page.evaluate("heard") == []
         choose(page, eps=1, target="senet50")
         assert page.locator(".map.now caption").inner_text() == "eps 5"
-    assert page.locator("#ladder").count() == 0 and page.locator("#claims").count() == 0
+        cell = {"source": "facenet", "attack": "bim", "eps": 5, "storage": "jpeg75"}
+        steps = rows_of(toy / "results/toy/ladder.csv", **cell)
+        assert texts(page, "#steps tbody td:nth-child(3)") == [f"{row.hidden} of {row.n}" for row in steps.itertuples()]
+        groups = rows_of(toy / "results/toy/groups.csv", **cell, target="senet50")
+        assert texts(page, "#alike tbody td:nth-child(4)") == [str(n) for n in groups["subjects"]]
+        assert page.locator("#claims").count() == 0
 
 
 def test_inside_of_snakemakes_report(toy, opened):
-    run = snakemake(toy, "--configfile", TOY, "--report", toy / "report.html")
-    assert run.returncode == 0, run.stderr
-    page = opened(toy / "report.html")
+    """As one file, where the summary is a `data:` address, and as an archive, where it is a file beside it."""
+    wanted = ["--configfile", TOY, *MEASURED, "--report"]
+    for name in ("report.html", "report.zip"):
+        run = snakemake(toy, *wanted, toy / name)
+        assert run.returncode == 0, run.stderr
+    shutil.unpack_archive(toy / "report.zip", toy / "unpacked")
+    (inside,) = (toy / "unpacked").glob("*/report.html")
+    for page, kind in ((opened(toy / "report.html"), "data:text/html"), (opened(inside), "file:")):
+        check_frame(page, kind)
+
+
+def check_frame(page: Page, kind: str) -> None:
     page.get_by_text("Study", exact=True).first.click()
     page.locator("tr", has_text="What the study found").locator("a").first.click()
     page.locator("iframe").wait_for()
     frame = page.frames[-1]
     frame.locator("#tiles").wait_for()
-    assert frame.url.startswith("data:text/html")
+    assert frame.url.startswith(kind)
     assert frame.locator(".map.now").count() == 1
     frame.locator("[data-key=eps]").focus()
     frame.locator("[data-key=eps]").press("Home")

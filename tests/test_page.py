@@ -63,7 +63,7 @@ SHAPES = [
 def test_the_verdict_says_what_the_tables_say(tmp_path, first):
     said = {"more": 0, "fewer": 0, "not told apart": 0}
     for shape in SHAPES[first : first + 25]:
-        study = make(tmp_path / str(shape["seed"]), ladder=False, **shape)
+        study = make(tmp_path / str(shape["seed"]), measures=(), **shape)
         for word in check_verdict(study):
             said[word] += 1
     assert said["not told apart"] and sum(said.values()) > 20
@@ -252,7 +252,7 @@ def test_a_page_that_would_be_too_large_gives_up_in_order(tmp_path):
 
 def test_a_large_summary_gives_up_k_then_storages_then_attacks(tmp_path):
     attacks = ["bim", *(f"attack{number}" for number in range(9))]
-    study = make(tmp_path, 6, ["facenet"], PAPER[:2], attacks, [4, 8], ["jpeg75", "png"], ladder=False)
+    study = make(tmp_path, 6, ["facenet"], PAPER[:2], attacks, [4, 8], ["jpeg75", "png"], measures=())
     whole = summary(study)
     said = []
     for most in (len(whole) - 1, len(whole) // 2, len(whole) // 4, 1):

@@ -15,7 +15,7 @@ from cloakbench.errors import InputError
 from cloakbench.files.writing import writing_faces
 from cloakbench.report import tables
 from cloakbench.report.empty import why_empty
-from cloakbench.report.figures import cmc, curves, panels
+from cloakbench.report.figures import FACETS, LOOKS, against_quality, cmc, curves, panels
 from conftest import ROOT
 
 ABOUT = {
@@ -116,6 +116,67 @@ def test_identification_rates_are_drawn_at_every_k(missed, base):
     assert drawn["clean"] == [75, *[100] * 7]
     assert drawn["eps 4"] == pytest.approx([100 * n / base for n in (1, 1, 2, 2, 2, 3, 3, 3)])
     figure.canvas.draw()
+
+
+def test_of_many_attacks_each_has_one_panel(psr):
+    """No row of panels each, and no wall of lines: twenty attacks, a panel each at the smallest k, a line a target."""
+    attacks = [f"a{number}" for number in range(20)]
+    cloaked = psr[psr["attack"] == "bim"]
+    rows = pd.concat([psr[psr["attack"] == "clean"], *(cloaked.assign(attack=name) for name in attacks)])
+    figure = curves(rows.assign(psr_low=0.0, psr_high=100.0), "z", "jpeg75", ABOUT)
+    assert [axis.get_title() for axis in figure.axes] == [f"{name}, top-1" for name in attacks]
+    for axis in figure.axes:
+        drawn = {line.get_label(): [*line.get_ydata()] for line in axis.lines}
+        assert drawn["z"] == drawn["a_b"] == [14, 26]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["z", "a_b"]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in figure.axes[0].lines[:3:2]}) == 2
+    figure.canvas.draw()
+    labelled = [
+        axis.get_title() for axis in figure.axes if any(tick.label1.get_visible() for tick in axis.xaxis.majorTicks)
+    ]
+    assert labelled == [f"{name}, top-1" for name in attacks[-4:]]
+
+
+def test_of_many_attacks_identification_rates_are_of_one_budget():
+    ranks = {
+        ("clean", 0): [0, 0, 1, 0],
+        **{(f"a{n}", eps): [0, eps, 2, 5] for n in range(FACETS + 1) for eps in (4, 6, 9)},
+    }
+    cells = [
+        pd.DataFrame({"subject": range(4), "photo": 0, "source": "a", "attack": attack, "eps": eps}).assign(
+            storage="png", target=target, detected=1, rank=pd.array(found, "Int64"), classes=9
+        )
+        for (attack, eps), found in ranks.items()
+        for target in ("b", "c")
+    ]
+    figure = cmc(pd.concat(cells), "protected", ABOUT)
+    assert [axis.get_title() for axis in figure.axes] == [f"a{n}" for n in range(FACETS + 1)]
+    for axis in figure.axes:
+        b, clean, *_ = (list(line.get_ydata()) for line in axis.lines)
+        assert b == [25, 25, 50, 50, 50, 75, 100, 100] and clean == [75, *[100] * 7] and len(axis.lines) == 4
+    assert "eps 6, dotted: clean" in figure.get_suptitle()
+    figure.canvas.draw()
+    (below,) = [axis for axis in figure.axes[:4] if axis.xaxis.majorTicks[0].label1.get_visible()][:1]
+    assert below is figure.axes[3]  # below it nothing is drawn
+
+
+def test_of_many_cloaks_those_are_told_apart_that_lead():
+    names = [f"a{number:02}" for number in range(20)]
+    rows = [
+        {"source": "z", "attack": name, "eps": eps, "storage": "png", "target": target, "top_k": 1}
+        | {"psr": number + eps, "ssim": 1 - eps / 100, "front_ssim": number >= 15}
+        for number, name in enumerate(names)
+        for target in ("z", "b")
+        for eps in (4, 8)
+    ]
+    figure = against_quality(pd.DataFrame(rows), ABOUT)
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(told) == len(LOOKS) + 1 and {f"{name}, on z" for name in names[15:]} < {*told}
+    assert told[-1] == "12 others, less often on the front"
+    grey = [line for line in figure.axes[0].lines if line.get_label() == told[-1]]
+    assert len(grey) == 12 and {line.get_color() for line in grey} == {"0.75"} and len(figure.axes[0].lines) == 21
+    few = against_quality(pd.DataFrame([row for row in rows if row["attack"] < "a08"]), ABOUT)
+    assert [text.get_text() for text in few.legends[0].get_texts()] == [f"{name}, on z" for name in names[:8]]
 
 
 def test_captions_say_what_a_reader_needs():

@@ -125,9 +125,12 @@ def _page(of: Shown, left: Sequence[str] = (), faces: Mapping[str, Any] | None =
         "axis": axis,
         "scatter": views.scatter(of, state, axis) if axis else None,
         "front_k": of.tables["front.csv"]["top_k"].min() if axis else None,
-        "ladder": _changes(views.ladder(of, state)) if "ladder.csv" in of.tables else None,
+        "ladder": views.ladder(of, state) if "ladder.csv" in of.tables else None,
         "ladder_k": of.tables["ladder.csv"]["top_k"].min() if "ladder.csv" in of.tables else None,
-        "compared": _changes(views.comparisons(of, state)) if len(tests) else None,
+        "compared": views.comparisons(of, state) if len(tests) else None,
+        "groups": views.groups(of, state) if "groups.csv" in of.tables else None,
+        "groups_k": of.tables["groups.csv"]["top_k"].min() if "groups.csv" in of.tables else None,
+        "change": views.change,
         "tests": [(name, int(rows["tests"].iloc[0])) for name, rows in tests.groupby("reference", sort=False)],
         "claims": views.claims(of),
         "faces": faces["view"] if faces else None,
@@ -196,10 +199,6 @@ def _picker(of: Shown, shown: Sequence[str], attacks: list) -> list[dict[str, An
     if len(of.values["attack"]) <= views.FACETS:
         return []
     return [{"name": name, "place": attacks.index(name), "shown": name in shown} for name in of.values["attack"]]
-
-
-def _changes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(row) | {"change": views.change(row)} for row in rows]
 
 
 def _heat_colours() -> Iterator[str]:

@@ -84,6 +84,12 @@ def _tables(of: Shown, known: Mapping[str, list], axis: Mapping[str, Any] | None
         steps = of.tables["ladder.csv"].drop(columns="top_k")
         steps = steps.assign(rung=steps["rung"].map(views.RUNGS))
         found["ladder"] = encoded(steps, known, ["rung", "judged_by", *views.STEP])
+    if "groups.csv" in of.tables:
+        table = of.tables["groups.csv"].drop(columns="top_k")
+        groups = [tuple(views.group_of(row).items()) for row in table.to_dict("records")]
+        places = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        found["of_group"] = [dict(group) for group in places]
+        found["groups"] = encoded(table, known, views.GROUP) | {"place": [places[group] for group in groups]}
     if len(tested := of.tables.get("comparisons.csv", ())):
         found["comparisons"] = encoded(tested, known, ["reference", *views.TESTED])
     return found

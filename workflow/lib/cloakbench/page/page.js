@@ -51,10 +51,10 @@ function asRate(of) {
   return [element("b", {}, percent(of.psr)), " ", element("small", {}, `${of.psr_low}-${of.psr_high}`)];
 }
 
-function change(of) {
-  if (of.difference === null) return "–";
-  const interval = of.low === null ? "" : ` (${signed(of.low, 0)} to ${signed(of.high, 0)})`;
-  return signed(of.difference, 1) + interval;
+function change(of, name = "difference") {
+  const [low, high] = name === "difference" ? ["low", "high"] : [`${name}_low`, `${name}_high`];
+  if (of[name] === null) return "–";
+  return signed(of[name], 1) + (of[low] === null ? "" : ` (${signed(of[low], 0)} to ${signed(of[high], 0)})`);
 }
 
 const line = (...cells) => element("tr", {}, ...cells.map((cell) => element("td", {}, ...[cell].flat())));
@@ -181,6 +181,15 @@ function drawTests() {
     count(row.only), count(row.only_reference), change(row), row.p, row.p_adjusted)));
 }
 
+const groupRows = () => rowsOf("groups", ["top_k"]).map(({ place: at, ...row }) => ({ ...data.of_group[at], ...row }));
+
+function drawGroups() {
+  if (!data.groups) return;
+  $("alike").tBodies[0].replaceChildren(...groupRows().map((row) => line(
+    row.by, row.group, row.values, count(row.subjects), row.hidden === null ? "–" : `${row.hidden} of ${row.n}`, asRate(row),
+    change(row, "gain"), row.than, change(row, "gain_difference"))));
+}
+
 // ---------------------------------------------------------------- faces
 
 const grid = $("grid");
@@ -286,7 +295,8 @@ function draw() {
     } else input.selectedIndex = at;
   }
   for (const key of keys) for (const word of document.querySelectorAll(`.says-${key}`)) word.textContent = named(key);
-  for (const view of [drawTiles, drawTable, drawHeat, drawCurves, drawFront, drawLadder, drawTests, drawFaces]) view();
+  for (const view of [drawTiles, drawTable, drawHeat, drawCurves, drawFront, drawLadder, drawTests, drawGroups, drawFaces]) view();
+  sorted.forEach(arrange);
 }
 
 function set(change) {
@@ -331,24 +341,32 @@ window.addEventListener("hashchange", () => { if (location.hash.includes("=")) {
 
 // ---------------------------------------------------------------- tables: sort, filter, take away
 
+function arrange(table) {
+  const head = table.tHead.querySelector("[aria-sort]");
+  if (!head) return;
+  const up = head.getAttribute("aria-sort") === "ascending" ? 1 : -1;
+  const value = (row) => row.cells[head.cellIndex].textContent, number = (row) => parseFloat(value(row));
+  const order = (a, b) => up * (Number.isNaN(number(a) + number(b)) ? value(a).localeCompare(value(b)) : number(a) - number(b));
+  table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
+}
+
 function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, at) => {
-    if (head.querySelector(".said")) return;
+  for (const head of heads) {
+    if (head.querySelector(".said")) continue;
     const button = element("button", { type: "button" }, ...head.childNodes);
     head.replaceChildren(button);
     button.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const value = (row) => row.cells[at].textContent, number = (row) => parseFloat(value(row));
-      const order = (a, b) => (Number.isNaN(number(a) + number(b)) ? value(a).localeCompare(value(b)) : number(a) - number(b));
-      table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => (down ? order(b, a) : order(a, b))));
+      arrange(table);
       $("said").textContent = `sorted by ${button.textContent}, ${down ? "descending" : "ascending"}`;
     });
-  });
+  }
 }
-for (const id of ["rates", "tests"]) if ($(id)) sortable($(id));
+const sorted = ["rates", "tests", "alike"].map($).filter(Boolean);
+sorted.forEach(sortable);
 
 function filter() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean), rows = [...$("rates").tBodies[0].rows];
@@ -371,6 +389,7 @@ const views = {
   front: () => rowsOf("front", ["source", "attack", "eps", "top_k"]),
   ladder: () => rowsOf("ladder", ["target", "top_k"]),
   compare: () => rowsOf("comparisons", ["attack", "top_k"]),
+  groups: groupRows,
   faces: () => [...grid.children].filter((button) => !button.hidden).map((button) => {
     const face = Number(button.dataset.face), of = judged(face);
     return { ...state, subject: data.faces.people[face].subject, photo: data.faces.people[face].photo, found: Number(of?.found ?? 0), rank: of?.rank ?? null };

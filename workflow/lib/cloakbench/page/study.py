@@ -21,10 +21,19 @@ from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 from cloakbench.study.sources import members
 
-TABLES = ("comparisons.csv", "quality.csv", "front.csv", "needed.csv", "ladder.csv", "claims.csv")  # where there are
+TABLES = (  # where there are
+    "comparisons.csv",
+    "quality.csv",
+    "front.csv",
+    "needed.csv",
+    "ladder.csv",
+    "groups.csv",
+    "claims.csv",
+)
 RATE = ["psr", "psr_low", "psr_high", "gain", "gain_low", "gain_high", "lost", "unnamed", "named"]
 COUNTS = ["n", "detected", "recognised", "subjects", "classes", "hidden", "only", "only_before", "only_reference"]
 TEXT = ["reference", "member", "judged_by", "rung", "before", "measure", "claim", "text", "section", "verdict"]
+TEXT += ["by", "group", "than"]
 LABELS = {
     "source": "Crafted on",
     "attack": "Attack",
@@ -166,4 +175,4 @@ def shown_number(value: Any, name: str) -> Any:
         return f"{value:.2g}"
     if name in COUNTS or name == "low" or name == "high" or name.endswith(("_low", "_high")):
         return round(float(value))
-    return round(float(value), 3 if name == "ssim" else 1)
+    return round(float(value), 3 if name == "ssim" else 1) + 0.0  # no -0.0

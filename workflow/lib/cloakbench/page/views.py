@@ -29,15 +29,16 @@ def rate_of(row: Mapping | None) -> dict[str, Any] | None:
     return rounded(row, ["psr", "psr_low", "psr_high", "n", "detected", "recognised"])
 
 
-def change(row: Mapping) -> str:
+def change(row: Mapping, name: str = "difference") -> str:
     """A difference in points with its interval, where it has one.
 
-    >>> change({"difference": -1.5, "low": -9, "high": 6})
-    '-1.5 (-9 to +6)'
+    >>> change({"difference": -1.5, "low": -9, "high": 6}), change({"gain": 2.0, "gain_low": None}, "gain")
+    ('-1.5 (-9 to +6)', '+2.0')
     """
-    if row["difference"] is None:
+    low, high = ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
+    if row[name] is None:
         return "\u2013"
-    return f"{row['difference']:+.1f}" + ("" if row["low"] is None else f" ({row['low']:+d} to {row['high']:+d})")
+    return f"{row[name]:+.1f}" + ("" if row[low] is None else f" ({row[low]:+d} to {row[high]:+d})")
 
 
 def heading_of(of: Shown, target: str) -> str:
@@ -251,6 +252,28 @@ def comparisons(of: Shown, state: State) -> list[dict[str, Any]]:
     cell = {key: value for key, value in state.items() if key not in ("attack", "top_k")}
     rows = chosen(of.tables["comparisons.csv"], cell).to_dict("records")
     return [{"attack": row["attack"], "reference": row["reference"], **rounded(row, TESTED)} for row in rows]
+
+
+GROUP = ["subjects", "n", "hidden", "psr", "psr_low", "psr_high", "gain", "gain_low", "gain_high"]
+GROUP += ["gain_difference", "gain_difference_low", "gain_difference_high"]
+
+
+def groups(of: Shown, state: State) -> list[dict[str, Any]]:
+    """The state's cell by groups of its faces."""
+    cell = {key: value for key, value in state.items() if key != "top_k"}
+    rows = chosen(of.tables["groups.csv"], cell).to_dict("records")
+    return [group_of(row) | rounded(row, GROUP) for row in rows]
+
+
+def group_of(row: Mapping) -> dict[str, str]:
+    """What a row of groups.csv is of: by what, which group, from and to which value, and with whom it is compared.
+
+    >>> group_of({"by": "height", "group": "low", "lowest": 80.0, "highest": 112.25, "than": None})
+    {'by': 'height', 'group': 'low', 'values': '80 to 112', 'than': ''}
+    """
+    known = {name: "" if pd.isna(row[name]) else row[name] for name in ("by", "group", "than")}
+    values = "" if pd.isna(row["lowest"]) else f"{row['lowest']:.3g} to {row['highest']:.3g}"
+    return {"by": known["by"], "group": known["group"], "values": values, "than": known["than"]}
 
 
 def claims(of: Shown) -> list[dict[str, Any]]:

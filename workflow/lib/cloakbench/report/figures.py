@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -25,21 +25,35 @@ from cloakbench.study.grid import CLEAN
 LONGEST = 50  # the longest list of candidates that is drawn
 PANELS = 3  # the paper shows top-1, 5 and 25
 PERCENT = (-3, 103)  # what an axis shows, so that a line at its end is seen
+FACETS = 6  # attacks that have a row of panels each; of more each has one panel
+ACROSS = 4  # of those side by side
+# colour, dash and marker: lines are told apart without colour, too
+LOOKS = (
+    ("#3b89ff", "-", "o"),
+    ("#eb6200", (0, (6, 3)), "s"),
+    ("#27624e", (0, (2, 2)), "^"),
+    ("#4e0062", (0, (8, 2, 2, 2)), "D"),
+    ("#890000", (0, (10, 3)), "v"),
+    ("#89899d", (0, (4, 2, 1, 2, 1, 2)), "P"),
+    ("#9d8976", (0, (1, 2)), "*"),
+    ("#0000eb", (0, (12, 2, 4, 2)), "X"),
+)
+ALIKE = {"color": "0.75", "linewidth": 0.8, "zorder": 1}  # lines that are not told apart, below the others
 
 
 def curves(psr: pd.DataFrame, source: str, storage: str, about: Mapping) -> Figure:
-    """A row an attack, a column a k, a line a target with the band of its Wilson interval; eps on a log axis.
+    """A row an attack, a column a k, a line a target with the band of its Wilson interval; eps on a log axis. Of more
+    than FACETS attacks a panel each, at the smallest k.
 
     The dotted line is the target's clean PSR: what it misses without any attack.
     """
     rows = psr[(psr["source"] == source) & (psr["storage"] == storage)]
-    crafted = rows[rows["attack"] != CLEAN["attack"]]
-    attacks, targets = list(crafted["attack"].unique()), list(psr["target"].unique())
-    colours = dict(zip(targets, sns.color_palette("colorblind", len(targets)), strict=True))
-    figure, axes = _panels(attacks, panels(sorted(psr["top_k"].unique())), each=(3.1, 2.6), beside=(1.2, 0.6))
+    attacks = _cloaks(rows)
+    looks = _looks(psr["target"].unique())
+    figure, axes = _panels(facets(attacks, panels(sorted(psr["top_k"].unique()))), each=(3.1, 2.6), beside=(1.2, 0.6))
     for (attack, k), axis in axes.items():
         shown = rows[(rows["top_k"] == k) & rows["attack"].isin([attack, CLEAN["attack"]])]
-        _curves(axis, shown, colours)
+        _curves(axis, shown, looks)
         axis.set_title(f"{attack}, top-{k}")
     heading = f"{title(about)}\ncrafted on {source}, stored as {storage}, N = {about['subjects']}"
     return _named(figure, "budget eps (grey levels)", "PSR (%)", legend="target", heading=heading)
@@ -52,14 +66,40 @@ def panels(ks: list[int]) -> list[int]:
     return [ks[i] for i in sorted({round(i) for i in np.linspace(0, len(ks) - 1, min(PANELS, len(ks)))})]
 
 
-def _curves(axis: plt.Axes, shown: pd.DataFrame, colours: Mapping) -> None:
+def facets(attacks: Sequence[str], columns: Sequence) -> list[list[tuple[str, Any]]]:
+    """Rows of panels, each an attack and one of `columns`: a row an attack; of more than FACETS attacks a panel each,
+    of the first column alone.
+
+    >>> facets(["a", "b"], [1, 5])
+    [[('a', 1), ('a', 5)], [('b', 1), ('b', 5)]]
+    >>> [len(row) for row in facets("abcdefghi", [1, 5])]
+    [4, 4, 1]
+    """
+    if len(attacks) <= FACETS:
+        return [[(attack, column) for column in columns] for attack in attacks]
+    single = [(attack, columns[0]) for attack in attacks]
+    return [single[at : at + ACROSS] for at in range(0, len(single), ACROSS)]
+
+
+def _cloaks(rows: pd.DataFrame) -> list[str]:
+    """The attacks of some cells in their order, without the one that is none."""
+    return [name for name in rows["attack"].unique() if name != CLEAN["attack"]]
+
+
+def _looks(names: Sequence) -> dict[Any, dict[str, Any]]:
+    """How each name's line is drawn; those beyond LOOKS begin anew."""
+    looks = [dict(zip(("color", "linestyle", "marker"), look, strict=True)) for look in LOOKS]
+    return {name: looks[number % len(looks)] for number, name in enumerate(names)}
+
+
+def _curves(axis: plt.Axes, shown: pd.DataFrame, looks: Mapping) -> None:
     clean = shown["attack"] == CLEAN["attack"]
-    for target, colour in colours.items():
+    for target, look in looks.items():
         line = shown[(shown["target"] == target) & ~clean].sort_values("eps")
-        axis.plot(line["eps"], line["psr"], marker="o", markersize=3.5, color=colour, label=target)
-        axis.fill_between(line["eps"], line["psr_low"], line["psr_high"], color=colour, alpha=0.15, linewidth=0)
+        axis.plot(line["eps"], line["psr"], markersize=3.5, label=target, **look)
+        axis.fill_between(line["eps"], line["psr_low"], line["psr_high"], color=look["color"], alpha=0.15, linewidth=0)
         for level in shown.loc[(shown["target"] == target) & clean, "psr"]:
-            axis.axhline(level, color=colour, linestyle=":", linewidth=1)
+            axis.axhline(level, color=look["color"], linestyle=":", linewidth=1)
     budgets = sorted(shown.loc[~clean, "eps"].unique())
     axis.set_xscale("log", base=2)
     axis.set_xticks(budgets, [str(eps) for eps in budgets])
@@ -69,48 +109,70 @@ def _curves(axis: plt.Axes, shown: pd.DataFrame, colours: Mapping) -> None:
 
 def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
     """Cumulative match characteristic, a row an attack, a column a target: of all faces that count the share, in
-    percent, whose person is among the first k; a line a budget, dashed the clean faces.
+    percent, whose person is among the first k; a line a budget, dashed the clean faces. Of more than FACETS attacks a
+    panel each, at the middle budget: a line a target, dotted its clean faces.
 
     ranks: the ranks files of one source and storage; missed: as `psr.protection` takes it.
     """
     faces = counted(ranks, missed)
-    attacks = [name for name in faces["attack"].unique() if name != CLEAN["attack"]]
+    attacks, targets = _cloaks(faces), list(faces["target"].unique())
     budgets = sorted({*faces["eps"]} - {CLEAN["eps"]})
-    colours = dict(zip(budgets, sns.color_palette("viridis_r", len(budgets)), strict=True))
-    looks = {eps: {"color": colour, "label": f"eps {eps}", "linestyle": "-"} for eps, colour in colours.items()}
-    looks[CLEAN["eps"]] = {"color": "0.4", "label": "clean", "linestyle": "--"}
+    middle = budgets[(len(budgets) - 1) // 2]
+    by_budget = len(attacks) <= FACETS
+    colours = sns.color_palette("viridis_r", len(budgets))
+    budget = {eps: {"color": colour, "label": f"eps {eps}"} for eps, colour in zip(budgets, colours, strict=True)}
+    budget[CLEAN["eps"]] = {"color": "0.4", "label": "clean", "linestyle": "--"}
+    look = {target: {key: look[key] for key in ("color", "linestyle")} for target, look in _looks(targets).items()}
     ks = range(1, int(min(LONGEST, faces["classes"].min() - 1)) + 1)
-    figure, axes = _panels(attacks, list(faces["target"].unique()), each=(2.6, 2.3), beside=(1.4, 0.9))
+
+    def line(axis: plt.Axes, cell: pd.DataFrame, **how: Any) -> None:
+        named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
+        axis.step(ks, named, where="post", **{"linewidth": 1.2, **how})
+
+    figure, axes = _panels(facets(attacks, targets), each=(2.6, 2.3), beside=(1.4, 0.9))
     for (attack, target), axis in axes.items():
-        shown = faces[(faces["target"] == target) & faces["attack"].isin([attack, CLEAN["attack"]])]
-        for eps, cell in shown.groupby("eps"):
-            named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
-            axis.step(ks, named, where="post", linewidth=1.2, **looks[eps])
-        axis.set(title=f"{attack}, {target}", xscale="log", ylim=PERCENT)
+        shown = faces[faces["attack"].isin([attack, CLEAN["attack"]])]
+        if by_budget:
+            for eps, cell in shown[shown["target"] == target].groupby("eps"):
+                line(axis, cell, **budget[eps])
+        else:
+            for name, how in look.items():
+                of = shown[shown["target"] == name]
+                line(axis, of[of["eps"] == middle], label=name, **how)
+                line(axis, of[of["eps"] == CLEAN["eps"]], **how | {"linestyle": ":", "linewidth": 0.8})
+        axis.set(title=f"{attack}, {target}" if by_budget else attack, xscale="log", ylim=PERCENT)
         axis.set_xticks(marks := [k for k in (1, 2, 5, 10, 20, 50) if k in ks], map(str, marks))
         axis.minorticks_off()
     told = f"crafted on {ranks['source'].iloc[0]}, stored as {ranks['storage'].iloc[0]}, N = {about['subjects']}"
     among = ", ".join(map(str, sorted({*faces["classes"]})))
     heading = f"Identification rate, {study_name(about)}\n{told}, among {among} people"
-    return _named(figure, "first k", "named (%)", legend="budget", heading=heading)
+    if not by_budget:
+        heading = f"{heading}; eps {middle}, dotted: clean"
+    return _named(figure, "first k", "named (%)", legend="budget" if by_budget else "target", heading=heading)
 
 
 def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:
     """A row a storage, a column a target, a line a source and attack: PSR against the median SSIM, a point a budget;
-    rings round the points that no other one beats in both. front: front.csv."""
+    rings round the points that no other one beats in both. Of more cloaks than LOOKS those are told apart that have
+    most such points; the others are grey. front: front.csv."""
     cloaks = list(dict.fromkeys(zip(front["source"], front["attack"], strict=True)))
-    colours = dict(zip(cloaks, sns.color_palette("husl", len(cloaks)), strict=True))
+    best = front[front["front_ssim"]].groupby(["source", "attack"]).size()
+    told = sorted(cloaks, key=lambda cloak: -best.get(cloak, 0))[: len(LOOKS)]
+    looks = _looks([cloak for cloak in cloaks if cloak in told])
     storages, targets = list(front["storage"].unique()), list(front["target"].unique())
-    figure, axes = _panels(storages, targets, each=(2.8, 2.6), beside=(2.2, 0.8))
+    rows = [[(storage, target) for target in targets] for storage in storages]
+    figure, axes = _panels(rows, each=(2.8, 2.6), beside=(2.2, 0.8))
+    others = f"{len(cloaks) - len(looks)} others, less often on the front"
     for (storage, target), axis in axes.items():
         shown = front[(front["storage"] == storage) & (front["target"] == target)]
-        for number, (cloak, line) in enumerate(shown.groupby(["source", "attack"], sort=False)):
-            line, (source, attack) = line.sort_values("eps"), cloak
-            dash, marker = ("-", "--", ":", "-.")[number % 4], "osD^v"[number % 5]
-            look = {"marker": marker, "markersize": 3, "color": colours[cloak], "label": f"{attack}, on {source}"}
-            axis.plot(line["ssim"], line["psr"], dash, **look)
-        best = shown[shown["front_ssim"]]
-        axis.plot(best["ssim"], best["psr"], "o", markersize=8, markerfacecolor="none", color="0.3")
+        for source, attack in sorted(cloaks, key=lambda cloak: cloak not in looks):
+            line = shown[(shown["source"] == source) & (shown["attack"] == attack)].sort_values("eps")
+            how = {"label": others} | ALIKE
+            if (source, attack) in looks:
+                how = {"label": f"{attack}, on {source}", "markersize": 3} | looks[source, attack]
+            axis.plot(line["ssim"], line["psr"], **how)
+        ringed = shown[shown["front_ssim"]]
+        axis.plot(ringed["ssim"], ringed["psr"], "o", markersize=8, markerfacecolor="none", color="0.3")
         axis.set(title=f"{target}, {storage}", ylim=PERCENT)
     figure.axes[0].invert_xaxis()
     heading = f"{title(about)}\nagainst what it costs to the eye, top-{front['top_k'].min()}"
@@ -118,26 +180,31 @@ def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:
 
 
 def _panels(
-    down: Sequence, across: Sequence, each: tuple[float, float], beside: tuple[float, float]
-) -> tuple[Figure, dict[tuple, plt.Axes]]:
-    """A figure of panels on common axes, by what stands for their row and column. each, beside: width and height in
-    inches, of a panel, and of what is round all of them."""
+    rows: Sequence[Sequence], each: tuple[float, float], beside: tuple[float, float]
+) -> tuple[Figure, dict[Any, plt.Axes]]:
+    """A figure of panels on common axes, by what they are of; the last row may be shorter. each, beside: width and
+    height in inches, of a panel, and of what is round all of them."""
     sns.set_theme(style="whitegrid", context="paper")
-    size = (each[0] * len(across) + beside[0], each[1] * len(down) + beside[1])
+    across = len(rows[0])
+    size = (each[0] * across + beside[0], each[1] * len(rows) + beside[1])
     shared = {"sharex": True, "sharey": True, "squeeze": False}
-    figure, axes = plt.subplots(len(down), len(across), figsize=size, layout="constrained", **shared)
-    return figure, dict(zip(product(down, across), axes.flat, strict=True))
+    figure, axes = plt.subplots(len(rows), across, figsize=size, layout="constrained", **shared)
+    for column in range(len(rows[-1]), across):
+        axes[-1, column].remove()
+        axes[-2, column].tick_params(labelbottom=True)
+    panels = {}
+    for row, drawn in zip(rows, axes, strict=True):
+        panels |= dict(zip(row, drawn, strict=False))
+    return figure, panels
 
 
 def _named(figure: Figure, x: str, y: str, legend: str, heading: str) -> Figure:
-    """The figure, told what its outer axes are, with the first panel's legend for all, and a heading."""
-    for axis in figure.axes:
-        if axis.get_subplotspec().is_last_row():
-            axis.set_xlabel(x)
-        if axis.get_subplotspec().is_first_col():
-            axis.set_ylabel(y)
+    """The figure, told what its axes are, with the first panel's legend for all, and a heading."""
+    figure.supxlabel(x, fontsize="medium")
+    figure.supylabel(y, fontsize="medium")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, title=legend, loc="outside right upper")
+    once = dict(zip(labels, handles, strict=True))  # lines that are alike have one label
+    figure.legend(once.values(), once.keys(), title=legend, loc="outside right upper", handlelength=3.5)
     figure.suptitle(heading)
     return figure
 
