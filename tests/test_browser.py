@@ -26,7 +26,7 @@ from cloakbench.page.build import plain, report, summary
 from cloakbench.page.faces import changed, factor
 from cloakbench.page.study import read_study
 from conftest import TOY, snakemake
-from made_up import HOSTILE, make
+from made_up import HOSTILE, PAPER, make
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 try:
@@ -69,6 +69,7 @@ def many(tmp_path_factory) -> Path:
     folder = make(
         *(tmp_path_factory.mktemp("many"), 20, ["facenet", "target0"], targets, attacks, [4, 8, 16, 32]),
         storages=["jpeg75", "png"],
+        measures=["ladder"],
     )
     (folder / "summary.html").write_text(summary(folder), encoding="utf-8")
     return folder
@@ -162,10 +163,12 @@ def test_hostile_names_are_text(study, opened, tmp_path):
     page.locator("#grid button").first.click()
     assert page.locator("#face-name").text_content() == HOSTILE[0]
     assert page.evaluate("heard") == [] and page.said == []
-    harmless = make(tmp_path, people=PEOPLE, side=112)
-    (harmless / "report.html").write_text(report(harmless), encoding="utf-8")
-    count = "document.querySelectorAll('*').length"
-    assert opened(study / "report.html").evaluate(count) == opened(harmless / "report.html").evaluate(count)
+    counts = []
+    for names in (HOSTILE, ()):
+        folder = make(tmp_path / str(len(names)), len(HOSTILE), PAPER[:1], PAPER[:2], names=names, side=16)
+        (folder / "report.html").write_text(report(folder), encoding="utf-8")
+        counts.append(opened(folder / "report.html").evaluate("document.querySelectorAll('*').length"))
+    assert counts[0] == counts[1]
 
 
 def test_the_summary_holds_no_name_and_no_picture(study):

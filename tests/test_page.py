@@ -252,16 +252,19 @@ def test_a_page_that_would_be_too_large_gives_up_in_order(tmp_path):
 
 def test_a_large_summary_gives_up_k_then_storages_then_attacks(tmp_path):
     attacks = ["bim", *(f"attack{number}" for number in range(9))]
-    study = make(tmp_path, 6, ["facenet"], PAPER[:2], attacks, [4, 8], ["jpeg75", "png"], measures=())
+    asked = {"measures": ["properties"]}
+    study = make(tmp_path, 6, ["facenet"], PAPER[:2], attacks, [4, 8], ["jpeg75", "png"], **asked)
     whole = summary(study)
     said = []
-    for most in (len(whole) - 1, len(whole) // 2, len(whole) // 4, 1):
+    for most in (len(whole) - 1, len(whole) // 2, len(whole) // 3, len(whole) // 5, 1):
         with patch.object(build, "MOST_SUMMARY", most):
             page = summary(study)
-        said.append("".join(re.findall(r"this page holds only: (.*?)\. The tables", page)))
+        said.append("".join(re.findall(r"this page has (.*?)\. The tables", page)))
         assert "bim" in page.split('id="controls"')[1]
-    assert "To stay small" not in whole
-    assert said[0] == "k of 1 and 10" and said[-1] == "k of 1 and 10; the first storage; eight attacks"
+        assert 'id="groups"' not in page
+    assert "To stay small" not in whole and 'id="groups"' in whole
+    assert said[0] == "no groups of faces"
+    assert said[-1] == "no groups of faces; only k of 1 and 10; only the first storage; only eight attacks"
     assert said == sorted(said, key=len)
 
 

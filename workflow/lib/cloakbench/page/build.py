@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,17 +40,18 @@ COPIES = (
 
 
 class Given(NamedTuple):
-    """What a summary gives up when it is too large: all values of a key but those that `kept` admits."""
+    """What a summary gives up when it is too large: a table, or all values of a key but those that `kept` admits."""
 
-    key: str
+    what: str
     told: str
-    kept: Callable[[list], list]
+    kept: Callable[[list], list] | None = None
 
 
 GIVEN_UP = (
-    Given("top_k", "k of 1 and 10", lambda values: [k for k in values if k in (1, 10)] or values[:1]),
-    Given("storage", "the first storage", lambda values: values[:1]),
-    Given("attack", "eight attacks", lambda values: values[:8]),
+    Given("groups.csv", "no groups of faces"),
+    Given("top_k", "only k of 1 and 10", lambda values: [k for k in values if k in (1, 10)] or values[:1]),
+    Given("storage", "only the first storage", lambda values: values[:1]),
+    Given("attack", "only eight attacks", lambda values: values[:8]),
 )
 
 
@@ -67,16 +69,24 @@ def summary(study: Path) -> str:
     order of GIVEN_UP, and says so. Raises InputError for a file that is not what was written."""
     of, left = read_study(study), []
     text = _page(of)
-    for key, told, kept in GIVEN_UP:
+    for given in GIVEN_UP:
         if len(text.encode()) <= MOST_SUMMARY:
             break
-        values = kept(of.values[key])
-        if key == "attack":  # the one that others are compared with stays
-            values = list(dict.fromkeys([reference(of.config), *values]))[: len(values)]
-        if len(values) < len(of.values[key]):
-            of, left = _only(of, key, values), [*left, told]
+        if (less := _less(of, given)) is not of:
+            of, left = less, [*left, given.told]
             text = _page(of, left)
     return text
+
+
+def _less(of: Shown, given: Given) -> Shown:
+    """The study without that; itself where it has it not."""
+    if given.kept is None:
+        tables = {name: table for name, table in of.tables.items() if name != given.what}
+        return replace(of, tables=tables) if len(tables) < len(of.tables) else of
+    values = given.kept(of.values[given.what])
+    if given.what == "attack":  # the one that others are compared with stays
+        values = list(dict.fromkeys([reference(of.config), *values]))[: len(values)]
+    return _only(of, given.what, values) if len(values) < len(of.values[given.what]) else of
 
 
 def _only(of: Shown, key: str, kept: Sequence) -> Shown:
@@ -228,7 +238,7 @@ def _limits(of: Shown, left: Sequence[str]) -> Iterator[str]:
     if of.facts["about"]["loader"] == "synthetic":
         yield "People are rendered, recognisers small: this says how the machinery behaves, nothing of real faces."
     if left:
-        yield f"To stay small this page holds only: {'; '.join(left)}. The tables hold all."
+        yield f"To stay small this page has {'; '.join(left)}. The tables hold all."
 
 
 def _faces(study: Path, of: Shown) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def categories(by: str, values: pd.Series) -> Iterator[Group]:
     """
     blank = values.isin(["", UNKNOWN])
     known = values[~blank]
-    large = [value for value in sorted({*known}) if _subjects(known[known == value]).nunique() >= LEAST]
+    large = [value for value in sorted({*known}) if _people(known[known == value]) >= LEAST]
     for value in large:
         own = known == value
         yield Group(by, value, known[own].index, than=REST, others=known[~own].index)
@@ -95,38 +95,58 @@ def by_group(
     group, or that one, has fewer than LEAST subjects all rates, and what they would follow from, are empty.
     """
     now = _hidden(cell, k, missed)
-    before = None if clean is None else _hidden(clean, k, missed)
-    rows = [_row(group, now, before) | {"top_k": k} for group in groups]
+    before = np.full(len(now), np.nan) if clean is None else _hidden(clean, k, missed).reindex(now.index).to_numpy()
+    seen = Seen(now.index, now.index.get_level_values("subject").to_numpy(), now.to_numpy(), before)
+    rows = [_row(group, seen) | {"top_k": k} for group in groups]
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
-def _row(group: Group, now: pd.Series, before: pd.Series | None) -> dict[str, object]:
+class Seen(NamedTuple):
+    """Faces of a cell that count: which, whose, whether they are hidden, 1 or 0, and whether they are without a cloak,
+    nan where that does not count."""
+
+    faces: Faces
+    subjects: np.ndarray
+    hidden: np.ndarray
+    clean: np.ndarray
+
+    def among(self, faces: Faces) -> Seen:
+        return self.where(self.faces.isin(faces))
+
+    def where(self, kept: np.ndarray) -> Seen:
+        return Seen(*(part[kept] for part in self))
+
+    @property
+    def people(self) -> int:
+        return len(np.unique(self.subjects))
+
+
+def _row(group: Group, seen: Seen) -> dict[str, object]:
     known = group.by, group.name, group.lowest, group.highest, group.than
     row = dict(zip(("by", "group", "lowest", "highest", "than"), known, strict=True))
-    shown = _among(now, group.faces)
-    row |= {"subjects": _subjects(shown).nunique(), "n": len(shown)}
+    shown = seen.among(group.faces)
+    row |= {"subjects": shown.people, "n": len(shown.hidden)}
     if row["subjects"] < LEAST:
         return row | {"note": FEW}
-    own = _estimates(now, before, group.faces)
-    row |= {"hidden": int(shown.sum())} | dict(zip([*RATES, *GAINS], (*own[0], *own[1]), strict=True))
+    own = _estimates(shown)
+    row |= {"hidden": int(shown.hidden.sum())} | dict(zip([*RATES, *GAINS], (*own[0], *own[1]), strict=True))
     if group.others is None:
         return row
-    if _subjects(_among(now, group.others)).nunique() < LEAST:
+    others = seen.among(group.others)
+    if others.people < LEAST:
         return row | {"note": f"{group.than}: {FEW}"}
-    others = _estimates(now, before, group.others)
-    differences = [apart(one, other) for one, other in zip(own, others, strict=True)]
+    differences = [apart(one, other) for one, other in zip(own, _estimates(others), strict=True)]
     return row | dict(zip([*APART, *GAINS_APART], (*differences[0], *differences[1]), strict=True))
 
 
-def _estimates(now: pd.Series, before: pd.Series | None, faces: Faces) -> tuple[Estimate, Estimate]:
+def _estimates(shown: Seen) -> tuple[Estimate, Estimate]:
     """PSR of some of a cell's faces, and its gain over the same ones without a cloak, as far as both count."""
-    shown = _among(now, faces)
-    rate = Estimate(percent(shown == 0), *of_share(shown, _subjects(shown)))
-    alike = pd.concat([shown, before], axis=1, join="inner", keys=["now", "before"]) if before is not None else []
-    if not len(alike):
+    rate = Estimate(percent(shown.hidden == 0), *of_share(shown.hidden, shown.subjects))
+    alike = shown.where(~np.isnan(shown.clean))
+    if not len(alike.hidden):
         return rate, Estimate(np.nan, np.nan, np.nan)
-    gain = 100 * float((alike["now"] - alike["before"]).mean())
-    return rate, Estimate(gain, *of_difference(alike["now"], alike["before"], _subjects(alike)))
+    gain = 100 * float((alike.hidden - alike.clean).mean())
+    return rate, Estimate(gain, *of_difference(alike.hidden, alike.clean, alike.subjects))
 
 
 def _hidden(faces: pd.DataFrame, k: int, missed: str) -> pd.Series:
@@ -134,9 +154,5 @@ def _hidden(faces: pd.DataFrame, k: int, missed: str) -> pd.Series:
     return hidden(counted(faces, missed).set_index(FACE)["rank"], k)
 
 
-def _among(shown: pd.Series, faces: Faces) -> pd.Series:
-    return shown[shown.index.isin(faces)]
-
-
-def _subjects(faces: pd.Series | pd.DataFrame) -> pd.Index:
-    return faces.index.get_level_values("subject")
+def _people(faces: pd.Series) -> int:
+    return faces.index.get_level_values("subject").nunique()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,8 +47,14 @@ def of_share(hidden: Sequence[int], subjects: Sequence[int]) -> Interval:
         return NONE
     n, faces = effective_n(hidden, subjects), len(hidden)
     percent = 100 - 100 / faces * (faces - int(np.sum(hidden)))  # to the bit as tables have it
-    low, high = proportion_confint(percent / 100 * n, n, method="wilson")
+    low, high = wilson(percent / 100 * n, n)
     return 100 * low, 100 * high
+
+
+@cache  # studies have many cells, of few counts
+def wilson(hidden: float, n: float) -> Interval:
+    """Wilson's interval of hidden of n trials, in shares of 1."""
+    return proportion_confint(hidden, n, method="wilson")
 
 
 def effective_n(hidden: Sequence[int], subjects: Sequence[int]) -> float:
@@ -91,6 +98,7 @@ def of_difference(hidden: Sequence[int], by_reference: Sequence[int], subjects: 
     return 100 * max(delta - reach, -1), 100 * min(delta + reach, 1)
 
 
+@cache
 def newcombe(pairs: Pairs) -> Interval:
     """Method 10 of Newcombe (1998) for a difference of paired proportions, in shares of 1: Wilson's limits of both, and
     how much they go together.
@@ -103,7 +111,7 @@ def newcombe(pairs: Pairs) -> Interval:
     if not n:
         return NONE
     first, second = (a + b) / n, (a + c) / n
-    (low, high), (low_other, high_other) = (proportion_confint(count, n, method="wilson") for count in (a + b, a + c))
+    (low, high), (low_other, high_other) = (wilson(count, n) for count in (a + b, a + c))
     product, together = (a + b) * (c + d) * (a + c) * (b + d), a * d - b * c
     together = max(together - n / 2, 0) if together > 0 else together
     phi = together / math.sqrt(product) if product else 0.0
