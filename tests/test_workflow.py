@@ -98,7 +98,8 @@ def test_an_export_names_nobody(toy, tmp_path, monkeypatch):
         (["quality.csv", "eps=5"], "ms_ssim: empty of facenet (below 161 pixels"),
         (["psr.csv", "colour=red"], "no column 'colour'; known: source, attack"),
         (["psr.csv", "eps=6"], "psr.csv: no row with eps=6"),
-        (["psr.tsv"], "psr.tsv: no such file"),
+        (["psr.tsv"], "psr.tsv: no table of this study; known: comparisons.csv, "),
+        (["scores/facenet.csv"], "scores/facenet.csv: facenet has a class head, whose logits"),
     ],
 )
 def test_rows_of_a_table_are_shown(toy, asked, answer):

@@ -116,11 +116,14 @@ def run_compare(options: Namespace) -> int:
 def run_show(options: Namespace) -> int:
     """Print the rows, and a line with what a reader needs to repeat them."""
     from cloakbench.files.reading import read_table  # slow to import, so not for --help
-    from cloakbench.report.empty import why_empty
+    from cloakbench.report.empty import why_absent, why_empty
     from cloakbench.report.tables import plain
     from cloakbench.report.verify import facts_of
     from cloakbench.study.keys import NAMES
 
+    facts = facts_of(options.study)
+    if not (options.study / options.table).is_file():
+        raise InputError(f"{options.table}: {why_absent(options.table, facts)}")
     names = dict.fromkeys(NAMES, str)  # eps too: of needed.csv it may be "< 4"
     table = read_table(options.study / options.table, dtype=names, keep_default_na=False, na_values=[""])
     conditions = [part.partition("=")[::2] for part in options.where]
@@ -135,7 +138,7 @@ def run_show(options: Namespace) -> int:
     print(plain(table[shown]))
     for line in why_empty(table, shown):
         print(f"\n{line}")
-    print(f"\n{options.table} of {_repeatable(facts_of(options.study))}")
+    print(f"\n{options.table} of {_repeatable(facts)}")
     return 0
 
 

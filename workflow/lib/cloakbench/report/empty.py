@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -30,6 +31,23 @@ its ranks stand)']
     elif "measure" in table:
         gone = (table["measure"] == "ms_ssim") & (table["faces"] == 0)
         yield from _line("ms_ssim", table.loc[gone, "source"], NO_MS_SSIM)
+
+
+def why_absent(name: str, facts: Mapping) -> str:
+    """Why a finished study has no such table, or which ones it has. facts: its provenance.json.
+
+    >>> why_absent("scores/b.csv", {"config": {"models": {"b": {"head": "softmax"}}}, "files": {}})
+    'b has a class head, whose logits are no scores that could be compared from face to face; its ranks stand'
+    >>> why_absent("x.csv", {"config": {"models": {}}, "files": {"psr.csv": "", "ranks/a.csv": "", "table1.md": ""}})
+    'no table of this study; known: psr.csv'
+    """
+    folder, target = str(PurePosixPath(name).parent), PurePosixPath(name).stem
+    if folder == "scores" and facts["config"]["models"].get(target, {}).get("head") == "softmax":
+        return f"{target} has {NO_SCORES}"
+    known = [
+        file for file in facts["files"] if file.endswith(".csv") and PurePosixPath(file).parent.name in ("", "scores")
+    ]
+    return f"no table of this study; known: {', '.join(known)}"
 
 
 def _line(name: str, whose: pd.Series, reason: str) -> Iterator[str]:

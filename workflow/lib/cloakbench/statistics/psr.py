@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from cloakbench.errors import InputError
-from cloakbench.statistics.intervals import of_difference, of_share
+from cloakbench.statistics.intervals import NONE, of_difference, of_share
 from cloakbench.study.grid import CLEAN
 from cloakbench.study.keys import NAMES
 
@@ -52,9 +53,12 @@ def protection(
     rows = []
     for values, group in pd.concat([ranks, beside], axis=1).groupby(keys, sort=False):
         cell = dict(zip(keys, values, strict=True))
-        shown = pd.Series((baseline or {}).get(cell["target"], []), dtype=int)
-        rates = [_rates(group, k, missed) | {"psr_photo": percent(shown < k)} | _more(group, k, missed) for k in top_k]
-        rows += [cell | row for row in rates]
+        shown = np.asarray((baseline or {}).get(cell["target"], []), int)
+        faces = counted(group, missed)
+        paired = _paired(faces, missed)
+        for k in top_k:
+            more = _more(group, faces, k) | _gain(paired, k)
+            rows.append(cell | _rates(faces, k) | {"psr_photo": percent(shown < k)} | more)
     return pd.DataFrame(rows)
 
 
@@ -65,7 +69,8 @@ def counted(faces: pd.DataFrame, missed: str, detected: str = "detected") -> pd.
 
 def hidden(rank: pd.Series, k: int) -> pd.Series:
     """Whether the true identity is not among the first k, or no face was found: 1 or 0."""
-    return 1 - (rank < k).fillna(False).astype(int)
+    named = rank.to_numpy(float, na_value=np.nan) < k
+    return pd.Series(np.where(named, 0, 1), rank.index)
 
 
 def hidden_by_cell(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protected") -> dict[tuple, pd.Series]:
@@ -75,55 +80,64 @@ def hidden_by_cell(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "pro
     return {(*values, k): hidden(faces["rank"], k) for values, faces in cells for k in top_k}
 
 
-def _rates(group: pd.DataFrame, k: int, missed: str) -> dict[str, float]:
-    """Of a cell, filtered here so that none gets lost."""
-    faces = counted(group, missed)
-    recognised = hidden(faces["rank"], k) == 0
-    detected = faces["detected"] == 1
-    named_clean = hidden(faces["clean_rank"], k) == 0
-    low, high = of_share(~recognised, faces["subject"])
+def _rates(faces: pd.DataFrame, k: int) -> dict[str, float]:
+    """Of the faces of a cell that count."""
+    named = hidden(faces["rank"], k).to_numpy() == 0
+    named_clean = hidden(faces["clean_rank"], k).to_numpy() == 0
+    detected = _found(faces["detected"])
+    low, high = of_share(~named, faces["subject"])
     return {
         "top_k": k,
         "n": len(faces),
         "detected": int(detected.sum()),
-        "recognised": int(recognised.sum()),
-        "psr": percent(recognised),
+        "recognised": int(named.sum()),
+        "psr": percent(named),
         "psr_low": low,
         "psr_high": high,
-        "psr_detected": percent(recognised[detected]),
+        "psr_detected": percent(named[detected]),
         "n_clean": int(named_clean.sum()),
-        "psr_clean": percent(recognised[named_clean]),
+        "psr_clean": percent(named[named_clean]),
         "subjects": faces["subject"].nunique(),
     }
 
 
-def _more(group: pd.DataFrame, k: int, missed: str) -> dict[str, float]:
-    """What was added later, and so stands in later columns."""
-    found = group["detected"] == 1
-    named = found & (hidden(group["rank"], k) == 0)
+def _more(group: pd.DataFrame, faces: pd.DataFrame, k: int) -> dict[str, float]:
+    """What was added later, and so stands in later columns. faces: those of the group that count."""
+    found = _found(group["detected"])
+    named = found & (hidden(group["rank"], k).to_numpy() == 0)
     shares = {"lost": ~found, "unnamed": found & ~named, "named": named}
-    shares = {name: 100 * float(share.mean()) for name, share in shares.items()}
-    told = {"outside": counted(group, missed)["outside"].mean(), "classes": int(group["classes"].iloc[0])}
-    return told | shares | _gain(counted(counted(group, missed), missed, "clean_detected"), k)
+    told = {"outside": faces["outside"].mean(), "classes": int(group["classes"].iloc[0])}
+    return told | {name: 100 * float(share.mean()) for name, share in shares.items()}
 
 
-def _gain(faces: pd.DataFrame, k: int) -> dict[str, float]:
-    """PSR minus that of the same faces without a cloak; empty for these themselves, and where they were not stored."""
-    names, none = ("gain", "gain_low", "gain_high"), [float("nan")] * 3
-    if faces.empty or faces["attack"].iloc[0] == CLEAN["attack"] or faces["clean_detected"].isna().any():
-        return dict(zip(names, none, strict=True))
-    cloaked, clean = hidden(faces["rank"], k).to_numpy(), hidden(faces["clean_rank"], k).to_numpy()
-    gain = 100 * float((cloaked - clean).mean())
-    return dict(zip(names, (gain, *of_difference(cloaked, clean, faces["subject"])), strict=True))
+def _found(detected: pd.Series) -> np.ndarray:
+    return detected.to_numpy(float, na_value=np.nan) == 1
 
 
-def percent(recognised: pd.Series) -> float:
-    """Equation 5 over a series of indicators; not a number when there are none.
+def _paired(faces: pd.DataFrame, missed: str) -> pd.DataFrame:
+    """Of the faces that count those that do without a cloak, too; none where that is not known, or where there is no
+    cloak."""
+    paired = counted(faces, missed, "clean_detected")
+    none = paired.empty or paired["attack"].iloc[0] == CLEAN["attack"] or paired["clean_detected"].isna().any()
+    return paired[:0] if none else paired
 
-    >>> percent(pd.Series([True, False, False, False]))
+
+def _gain(paired: pd.DataFrame, k: int) -> dict[str, float]:
+    """PSR minus that of the same faces without a cloak; empty of none."""
+    gain, limits = float("nan"), NONE
+    if len(paired):
+        cloaked, clean = (hidden(paired[name], k).to_numpy() for name in ("rank", "clean_rank"))
+        gain, limits = 100 * float((cloaked - clean).mean()), of_difference(cloaked, clean, paired["subject"])
+    return dict(zip(("gain", "gain_low", "gain_high"), (gain, *limits), strict=True))
+
+
+def percent(recognised: Sequence[int]) -> float:
+    """Equation 5 over indicators; not a number when there are none.
+
+    >>> percent(np.array([True, False, False, False]))
     75.0
     """
-    return 100 - 100 / len(recognised) * int(recognised.sum()) if len(recognised) else float("nan")
+    return 100 - 100 / len(recognised) * int(np.sum(recognised)) if len(recognised) else float("nan")
 
 
 def _refuse_damage(ranks: pd.DataFrame, keys: Sequence[str]) -> None:
