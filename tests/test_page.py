@@ -26,7 +26,7 @@ from conftest import ROOT, complete
 from made_up import HOSTILE, PAPER, make
 
 RATE = re.compile(r"([\d.]+) % \((\d+)-(\d+)\)")
-POINTS = re.compile(r"([+-][\d.]+) points(?: \(([+-]\d+) to ([+-]\d+)\))?, adjusted p ([\d.e-]+)")
+POINTS = re.compile(r"([+-][\d.]+) points(?: \(([+-]\d+) to ([+-]\d+)\))?.*?, adjusted p ([\d.e-]+)")
 
 
 def rows(study: Path) -> pd.DataFrame:
@@ -61,12 +61,12 @@ SHAPES = [
 
 @pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(25, 200, 25))])
 def test_the_verdict_says_what_the_tables_say(tmp_path, first):
-    said = {"more": 0, "fewer": 0, "not told apart": 0}
+    said = {"more": 0, "fewer": 0, "may be chance": 0}
     for shape in SHAPES[first : first + 25]:
         study = make(tmp_path / str(shape["seed"]), measures=(), **shape)
         for word in check_verdict(study):
             said[word] += 1
-    assert said["not told apart"] and sum(said.values()) > 20
+    assert said["may be chance"] and sum(said.values()) > 20
 
 
 def check_verdict(study: Path) -> list[str]:
@@ -77,7 +77,7 @@ def check_verdict(study: Path) -> list[str]:
     cell = {key: state[key] for key in ("source", "attack", "eps", "storage", "top_k")}
     plain = {**cell, "attack": "clean", "eps": 0}
     for sentence in verdict(of, state):
-        target = re.search(r"(?:Judged by|from|hide half from) (\w+)[,.:; ]", sentence)
+        target = re.search(r"(?:Judged by|from) (\w+)[,.:; ]", sentence)
         target = target[1] if target else of.any_target
         rates = [tuple(map(float, found)) for found in RATE.findall(sentence)]
         if sentence.startswith("Judged by"):
@@ -85,13 +85,13 @@ def check_verdict(study: Path) -> list[str]:
             row, clean = only(table, target=target, **cell), only(table, target=target, **plain)
             assert rates == [shown(row), shown(clean)]
             assert f"hid {row['n'] - row['recognised']} of {row['n']} " in sentence
-            assert f"fails on {clean['n'] - clean['recognised']} of {clean['n']}," in sentence
+            assert f"a cloak {clean['n'] - clean['recognised']} of {clean['n']} are hidden," in sentence
             if points := POINTS.search(sentence):
                 against = {**cell, "target": target, "reference": "clean"}
                 words.append(check_points(sentence, points, only(tested, **against)))
             else:
                 assert target == state["source"]
-        elif sentence.startswith("Who tries all"):
+        elif sentence.startswith("A searcher who tries all"):
             row, clean = only(table, target=of.any_target, **cell), only(table, target=of.any_target, **plain)
             assert rates == [shown(row), shown(clean)] and f"names {row['recognised']} of {row['n']}:" in sentence
         elif sentence.startswith("Of "):
@@ -104,12 +104,12 @@ def check_verdict(study: Path) -> list[str]:
                 base = "bim" if "bim" in {*others["attack"]} else others["attack"].iloc[0]
                 against = {**cell, "attack": leader, "target": target, "reference": base}
                 words.append(check_points(sentence, points, only(tested, **against)))
-        elif sentence.startswith(("To hide half", "Half are hidden")):
+        elif sentence.startswith("Half are hidden"):
             row = only(needed, share=50, target=target, **{key: cell[key] for key in ("source", "attack", "storage")})
             assert all(number in sentence for number in re.findall(r"[\d.]+", str(row["eps"])))
-            assert ("takes" in sentence) == str(row["eps"])[:1].isdigit()
+            assert ("at about eps" in sentence) == str(row["eps"])[:1].isdigit()
         elif sentence.startswith("To the eye"):
-            assert re.search(r"SSIM 0\.\d{3} and PSNR \d+\.\d dB", sentence)
+            assert re.search(r"SSIM 0\.\d{3} \(1: the same\) and PSNR \d+\.\d dB", sentence)
         else:
             assert sentence.startswith(("No recogniser judges", "Nobody judges")), sentence
     assert bool(black_box(of, state)) == any("never saw" in sentence for sentence in verdict(of, state))
@@ -124,10 +124,10 @@ def check_points(sentence: str, points: re.Match, row: pd.Series) -> str:
     """A word for more or fewer stands only where the paired test says so."""
     assert points[1] == f"{row['difference']:+.1f}" and points[4].rstrip(".") == f"{row['p_adjusted']:.2g}"
     assert points[2] is None or (points[2], points[3]) == (f"{row['low']:+.0f}", f"{row['high']:+.0f}")
-    words = [word for word in ("more than", "hides more", "hides fewer", "not told apart") if word in sentence]
+    words = [word for word in ("more than", "hides more", "hides fewer", "may be chance") if word in sentence]
     words = [word.split()[1] if word.startswith("hides") else word for word in words if word != "more than"] or ["more"]
     assert len(words) == 1
-    assert (words[0] == "not told apart") == (row["p_adjusted"] >= ALPHA)
+    assert (words[0] == "may be chance") == (row["p_adjusted"] >= ALPHA)
     assert words[0] != "more" or row["difference"] > 0
     assert words[0] != "fewer" or row["difference"] < 0
     return words[0]
@@ -149,7 +149,7 @@ def test_one_cell_alone_and_a_source_that_judges_nowhere(tmp_path):
     alone = make(tmp_path / "alone", sources=["facenet"], targets=["facenet"], attacks=["bim"], budgets=[8], top_k=[1])
     assert any("of other recognisers this study says nothing" in sentence for sentence in said(alone))
     page = summary(alone)
-    assert "data-key" not in page.split("<script")[0] and "any of them" not in page.split("<script")[0]
+    assert "data-key" not in page.split("<script")[0] and "all together" not in page.split("<script")[0]
     away = make(tmp_path / "away", sources=["facenet"], targets=["senet50"], budgets=[8], top_k=[1])
     assert any("No recogniser judges here that facenet's cloaks" in sentence for sentence in said(away))
     assert "the judge is what it was crafted on" in summary(away)

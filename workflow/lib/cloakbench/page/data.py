@@ -10,6 +10,7 @@ import pandas as pd
 from cloakbench.page import scales, views
 from cloakbench.page.study import COUNTS, RATE, Shown, encoded
 from cloakbench.page.verdict import State
+from cloakbench.statistics.paired import ALPHA, K
 from cloakbench.study.grid import CLEAN
 
 
@@ -55,6 +56,7 @@ def for_script(of: Shown, state: State, axis: Mapping[str, Any] | None) -> dict[
         "state": {key: known[key].index(value) for key, value in state.items()},
         "targets": judges,
         "own": own,
+        "tested": K,
         "budgets": placed("eps", of.values["eps"]),
         "facets": placed("attack", views.facets(of, state)),
         "scale": {
@@ -91,7 +93,11 @@ def _tables(of: Shown, known: Mapping[str, list], axis: Mapping[str, Any] | None
         found["of_group"] = [dict(group) for group in places]
         found["groups"] = encoded(table, known, views.GROUP) | {"place": [places[group] for group in groups]}
     if len(tested := of.tables.get("comparisons.csv", ())):
-        found["comparisons"] = encoded(tested, known, ["reference", *views.TESTED])
+        found["comparisons"] = encoded(
+            tested.assign(may_be_chance=tested["p_adjusted"] >= ALPHA),
+            known,
+            ["reference", *views.TESTED, "may_be_chance"],
+        )
     return found
 
 

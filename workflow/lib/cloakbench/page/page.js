@@ -64,19 +64,22 @@ const named = (key, other = {}) => String(names[key][{ ...state, ...other }[key]
 
 const blackBox = (own) => targets.filter((one) => one.look !== "any" && !own.includes(one.place));
 
+const mayBeChance = (one) => names.top_k[state.top_k] === data.tested && data.comparisons &&
+  rowsOf("comparisons", ["target", "top_k"]).some((row) => row.target === one.place && row.reference === names.attack[0] && row.may_be_chance);
+
 function drawTiles() {
   const own = data.own[state.source], rated = (one) => rate({ target: one.place });
   const others = blackBox(own).filter(rated).sort((a, b) => rated(a).psr - rated(b).psr);
   const most = others.filter((one) => rated(one).psr === rated(others.at(-1)).psr)[0];
   const shown = own.slice(0, 1).map((at) => ["white box", targets[at]]);
-  if (others.length) shown.push([`black box${others.length > 1 ? ", fewest hidden" : ""}`, others[0]]);
-  if (others.length > 1) shown.push(["black box, most hidden", most]);
+  if (others.length) shown.push([`black box${others.length > 1 ? ", hardest to fool" : ""}`, others[0]]);
+  if (others.length > 1) shown.push(["black box, easiest to fool", most]);
   shown.push(...targets.filter((one) => one.look === "any").map((one) => ["who tries all", one]));
   const tiles = shown.map(([kind, one]) => {
     const without = rate({ ...clean, target: one.place });
     return element("div", { class: "tile" }, element("span", { class: "kind" }, kind), " ",
       element("bdi", { title: one.name }, one.heading), " ", element("span", { class: "rate" }, ...asRate(rated(one))), " ",
-      element("span", { class: "clean" }, without ? `clean ${percent(without.psr)}` : ""));
+      element("span", { class: "clean" }, without ? `no cloak ${percent(without.psr)}${mayBeChance(one) ? "; may be chance" : ""}` : ""));
   });
   const seen = data.quality ? rowsOf("quality", ["target", "top_k"])[0] : null;
   if (seen && seen.ssim !== null && seen.psnr !== null)

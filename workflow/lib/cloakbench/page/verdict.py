@@ -12,6 +12,7 @@ from cloakbench.page.study import Shown, chosen, told
 from cloakbench.statistics.paired import ALPHA, K
 from cloakbench.study.grid import CLEAN, reference
 
+ALONE = " if taken alone"
 WORKS = 90  # percent of the faces: what the first state takes for a cloak that works where it was made
 State = dict[str, Any]
 
@@ -72,7 +73,7 @@ def _clean(of: Shown, state: State, target: str) -> str:
     if row is None or not row["n"]:
         return ""
     missed = row["n"] - row["recognised"]
-    return f" Without a cloak it fails on {missed} of {row['n']}, {told(row)}."
+    return f" Without a cloak {missed} of {row['n']} are hidden, {told(row)}."
 
 
 def _cloak(state: State) -> str:
@@ -98,7 +99,7 @@ def _black_box(of: Shown, state: State) -> Iterator[str]:
     said = False  # what the study can show at all is said once
     for target in dict.fromkeys((worst(rows), best(rows))) if rows else ():
         gain = _gain(of, state, target, silent=said)
-        said = said or "can show" in gain
+        said = said or ALONE in gain
         hid = f"Judged by {target}, which the protector never saw, {_cloak(state)} hid {_hid(rows[target])}."
         yield hid + _clean(of, state, target) + gain
 
@@ -108,16 +109,19 @@ def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
     row = _compared(of, state, CLEAN["attack"], target=target)
     if row is None:
         return ""
-    change = f"{_points(row)}, adjusted p {row['p_adjusted']:.2g}"
     if row["p_adjusted"] < ALPHA:
-        return f" It hides {'more' if row['difference'] > 0 else 'fewer'} than no cloak does: {change}."
-    return f" That is not told apart from no cloak: {change}{'' if silent else _least(row)}."
+        more = "more" if row["difference"] > 0 else "fewer"
+        return f" It hides {more} than no cloak does: {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
+    tests = (
+        f"{ALONE}; as one of the study's {row['tests']:.0f} tests it may be chance, adjusted p {row['p_adjusted']:.2g}"
+    )
+    return f" Against no cloak that is {_points(row)}{tests}{'' if silent else _least(row)}."
 
 
 def _least(row: Mapping) -> str:
     """What so few subjects and so many tests can show at all."""
-    least = "nothing" if row["least"] > 100 else f"{row['least']:.0f} points or more"
-    return f"; among its {row['tests']:.0f} tests this study can show {least}"
+    least = "no difference" if row["least"] > 100 else f"only {row['least']:.0f} points or more"
+    return f": with so few people {least} could be told from it"
 
 
 def _compared(of: Shown, state: State, against: str, **other: Any) -> Mapping | None:
@@ -125,6 +129,12 @@ def _compared(of: Shown, state: State, against: str, **other: Any) -> Mapping | 
         return None
     found = chosen(of.tables["comparisons.csv"], {**state, **other, "reference": against})
     return found.iloc[0] if len(found) else None
+
+
+def may_be_chance(of: Shown, state: State, target: str) -> bool:
+    """Whether the cell is tested against no cloak, and not told apart from it."""
+    row = _compared(of, state, CLEAN["attack"], target=target)
+    return row is not None and row["p_adjusted"] >= ALPHA
 
 
 def _points(row: Mapping) -> str:
@@ -137,8 +147,8 @@ def _any(of: Shown, state: State) -> Iterator[str]:
     row = of.row(state, target=of.any_target) if of.any_target else None
     if row is not None and row["n"]:
         yield (
-            f"Who tries all {len(of.targets)} recognisers still names {row['recognised']} of {row['n']}: "
-            f"hidden are {told(row)}.{_clean(of, state, of.any_target)}"
+            f"A searcher who tries all {len(of.targets)} recognisers still names {row['recognised']} of {row['n']}: "
+            f"hidden from all are {told(row)}.{_clean(of, state, of.any_target)}"
         )
 
 
@@ -151,11 +161,12 @@ def _attacks(of: Shown, state: State) -> Iterator[str]:
     rows = {name: row for name, row in rows.items() if row is not None and row["n"]}
     most = max(row["psr"] for row in rows.values())
     leaders, base = [name for name, row in rows.items() if row["psr"] == most], reference(of.config)
-    where = f"Of {len(rows)} attacks at eps {state['eps']}"
+    several = f"{len(rows)} attacks" if len(rows) > 3 else _listed(list(rows))
     if len(leaders) == len(rows):
-        yield f"{where} all hide as many from {target}, {told(rows[leaders[0]])}."
+        yield f"Of {several} at eps {state['eps']} all hide as many from {target}, {told(rows[leaders[0]])}."
         return
-    leading = f"{where} {_listed(leaders)} hid the largest share from {target}, {told(rows[leaders[0]])}"
+    leading = f"Of {several} at eps {state['eps']}, {_listed(leaders)} hid the largest share from {target}"
+    leading = f"{leading}, {told(rows[leaders[0]])}"
     if base in leaders or base not in rows:
         yield f"{leading}."
         return
@@ -163,7 +174,7 @@ def _attacks(of: Shown, state: State) -> Iterator[str]:
     if row is None:
         yield f"{leading}; {base} {told(rows[base])}."
         return
-    more = f"more than {base}" if row["p_adjusted"] < ALPHA else f"not told apart from {base}"
+    more = f"more than {base}" if row["p_adjusted"] < ALPHA else f"against {base} that may be chance"
     yield f"{leading}: {more}, {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
 
 
@@ -182,7 +193,7 @@ def _price(of: Shown, state: State) -> Iterator[str]:
     seen = {name: median(of, state, name) for name in ("ssim", "psnr")}
     if seen["ssim"] is not None and seen["psnr"] is not None:
         yield (
-            f"To the eye it costs this: the median published picture has SSIM {seen['ssim']:.3f} and "
+            f"To the eye it costs this: the median published picture has SSIM {seen['ssim']:.3f} (1: the same) and "
             f"PSNR {seen['psnr']:.1f} dB against the same picture without a cloak."
         )
     needed = of.tables.get("needed.csv")
@@ -192,7 +203,8 @@ def _price(of: Shown, state: State) -> Iterator[str]:
         for row in chosen(needed, {**cell, "target": target, "share": 50}).to_dict("records"):
             eps = row["eps"]
             if eps[:1].isdigit():
-                yield f"To hide half from {target} takes eps {eps} ({row['eps_low']} to {row['eps_high']})."
+                interval = f"{row['eps_low']} to {row['eps_high']}"
+                yield f"Half are hidden from {target} at about eps {eps} (95 % interval {interval})."
             else:
                 yield f"Half are hidden from {target}: {_outside(eps)}."
 

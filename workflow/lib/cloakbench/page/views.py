@@ -9,13 +9,13 @@ import pandas as pd
 
 from cloakbench.page import scales
 from cloakbench.page.study import Shown, chosen, shown_number, told
-from cloakbench.page.verdict import State, best, black_box, median, worst
+from cloakbench.page.verdict import State, best, black_box, may_be_chance, median, worst
 from cloakbench.study.grid import CLEAN
 
 LEVELS = 20  # of a heat map's colours
 MOST_CELLS = 600  # of Table 1
 FACETS = 6  # attacks whose curves are shown at first
-ANYBODY = "any of them"
+ANYBODY = "all together"  # hidden from
 
 
 def rounded(row: Mapping, names: Sequence[str]) -> dict[str, Any]:
@@ -56,15 +56,15 @@ def tiles(of: Shown, state: State) -> list[dict[str, Any]]:
     others = black_box(of, state)
     own = [name for name in of.targets if of.white_box(state["source"], name)][:1]
     told = [("white box", name) for name in own]
-    told += [(f"black box{', fewest hidden' if len(others) > 1 else ''}", worst(others))] if others else []
-    told += [("black box, most hidden", best(others))] if len(others) > 1 else []
+    told += [(f"black box{', hardest to fool' if len(others) > 1 else ''}", worst(others))] if others else []
+    told += [("black box, easiest to fool", best(others))] if len(others) > 1 else []
     told += [("who tries all", of.any_target)] if of.any_target else []
     found = []
     for kind, target in told:
         clean = rate_of(of.row(state, **CLEAN, target=target))
         found.append(
             {"kind": kind, "target": target, "rate": rate_of(of.row(state, target=target)), "clean": clean}
-            | {"heading": heading_of(of, target)}
+            | {"heading": heading_of(of, target), "chance": may_be_chance(of, state, target)}
         )
     return found
 
