@@ -269,7 +269,7 @@ def test_a_large_summary_gives_up_k_then_storages_then_attacks(tmp_path):
 
 
 def test_a_shown_number_is_the_table_s_and_pages_repeat(tmp_path):
-    study = make(tmp_path, people=5, names=HOSTILE, side=32)
+    study = make(tmp_path, people=5, sources=PAPER[:2], budgets=[4, 16], names=HOSTILE, side=32)
     assert report(study) == report(study) and summary(study) == summary(study)
     page = summary(study)
     digest = hashlib.sha256((study / "psr.csv").read_bytes()).hexdigest()
@@ -284,7 +284,7 @@ def test_a_shown_number_is_the_table_s_and_pages_repeat(tmp_path):
 
 
 def test_damage_becomes_no_page(tmp_path):
-    study = make(tmp_path, people=5, side=32)
+    study = make(tmp_path, people=5, sources=PAPER[:1], budgets=[8])
     with (study / "psr.csv").open("a") as file:
         file.write("\n")
     with pytest.raises(InputError, match="changed since it was written"):
@@ -292,7 +292,8 @@ def test_damage_becomes_no_page(tmp_path):
 
 
 def test_tables_of_two_studies_become_no_page(tmp_path):
-    study, other = (make(tmp_path / name, people=5, budgets=[eps]) for name, eps in (("one", 4), ("other", 8)))
+    few = {"people": 5, "sources": PAPER[:1], "top_k": [1]}
+    study, other = (make(tmp_path / name, budgets=[eps], **few) for name, eps in (("one", 4), ("other", 8)))
     for name in ("psr.csv", ".psr.csv.seal"):
         (study / name).write_bytes((other / name).read_bytes())
     with pytest.raises(InputError, match=r"has eps 4, of which psr\.csv says nothing"):
