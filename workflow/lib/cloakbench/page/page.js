@@ -72,14 +72,14 @@ function drawTiles() {
   const others = blackBox(own).filter(rated).sort((a, b) => rated(a).psr - rated(b).psr);
   const most = others.filter((one) => rated(one).psr === rated(others.at(-1)).psr)[0];
   const shown = own.slice(0, 1).map((at) => ["white box", targets[at]]);
-  if (others.length) shown.push([`black box${others.length > 1 ? ", hardest to fool" : ""}`, others[0]]);
-  if (others.length > 1) shown.push(["black box, easiest to fool", most]);
-  shown.push(...targets.filter((one) => one.look === "any").map((one) => ["who tries all", one]));
+  if (others.length) shown.push([`black box${others.length > 1 ? ", fewest hidden here" : ""}`, others[0]]);
+  if (others.length > 1) shown.push(["black box, most hidden here", most]);
+  shown.push(...targets.filter((one) => one.look === "any").map((one) => ["hidden from all at once", one]));
   const tiles = shown.map(([kind, one]) => {
     const without = rate({ ...clean, target: one.place });
     return element("div", { class: "tile" }, element("span", { class: "kind" }, kind), " ",
       element("bdi", { title: one.name }, one.heading), " ", element("span", { class: "rate" }, ...asRate(rated(one))), " ",
-      element("span", { class: "clean" }, without ? `no cloak ${percent(without.psr)}${mayBeChance(one) ? "; may be chance" : ""}` : ""));
+      element("span", { class: "clean" }, without ? `no cloak ${percent(without.psr)}${mayBeChance(one) ? "; chance not ruled out" : ""}` : ""));
   });
   const seen = data.quality ? rowsOf("quality", ["target", "top_k"])[0] : null;
   if (seen && seen.ssim !== null && seen.psnr !== null)

@@ -109,13 +109,11 @@ def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
     row = _compared(of, state, CLEAN["attack"], target=target)
     if row is None:
         return ""
+    change, p = _points(row), f"adjusted p {row['p_adjusted']:.2g}"
     if row["p_adjusted"] < ALPHA:
-        more = "more" if row["difference"] > 0 else "fewer"
-        return f" It hides {more} than no cloak does: {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
-    tests = (
-        f"{ALONE}; as one of the study's {row['tests']:.0f} tests it may be chance, adjusted p {row['p_adjusted']:.2g}"
-    )
-    return f" Against no cloak that is {_points(row)}{tests}{'' if silent else _least(row)}."
+        return f" It hides {'more' if row['difference'] > 0 else 'fewer'} than no cloak does: {change}, {p}."
+    tests = f"as one of the study's {row['tests']:.0f} tests chance is not ruled out, {p}"
+    return f" Against no cloak that is {change}{ALONE}; {tests}{'' if silent else _least(row)}."
 
 
 def _least(row: Mapping) -> str:
@@ -174,7 +172,7 @@ def _attacks(of: Shown, state: State) -> Iterator[str]:
     if row is None:
         yield f"{leading}; {base} {told(rows[base])}."
         return
-    more = f"more than {base}" if row["p_adjusted"] < ALPHA else f"against {base} that may be chance"
+    more = f"more than {base}" if row["p_adjusted"] < ALPHA else f"against {base} chance is not ruled out"
     yield f"{leading}: {more}, {_points(row)}, adjusted p {row['p_adjusted']:.2g}."
 
 
@@ -204,9 +202,9 @@ def _price(of: Shown, state: State) -> Iterator[str]:
             eps = row["eps"]
             if eps[:1].isdigit():
                 interval = f"{row['eps_low']} to {row['eps_high']}"
-                yield f"Half are hidden from {target} at about eps {eps} (95 % interval {interval})."
+                yield f"Half of these faces are hidden from {target} at about eps {eps} (95 % interval {interval})."
             else:
-                yield f"Half are hidden from {target}: {_outside(eps)}."
+                yield f"Half of these faces are hidden from {target}: {_outside(eps)}."
 
 
 def _outside(eps: str) -> str:

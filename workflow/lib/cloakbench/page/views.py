@@ -56,9 +56,9 @@ def tiles(of: Shown, state: State) -> list[dict[str, Any]]:
     others = black_box(of, state)
     own = [name for name in of.targets if of.white_box(state["source"], name)][:1]
     told = [("white box", name) for name in own]
-    told += [(f"black box{', hardest to fool' if len(others) > 1 else ''}", worst(others))] if others else []
-    told += [("black box, easiest to fool", best(others))] if len(others) > 1 else []
-    told += [("who tries all", of.any_target)] if of.any_target else []
+    told += [(f"black box{', fewest hidden here' if len(others) > 1 else ''}", worst(others))] if others else []
+    told += [("black box, most hidden here", best(others))] if len(others) > 1 else []
+    told += [("hidden from all at once", of.any_target)] if of.any_target else []
     found = []
     for kind, target in told:
         clean = rate_of(of.row(state, **CLEAN, target=target))
