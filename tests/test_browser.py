@@ -568,6 +568,8 @@ def test_on_paper(study, opened, tmp_path):
         assert " ".join(heading.split()) in text, heading
     for row in page.locator("#rates tbody tr").evaluate_all("rows => rows.map(row => row.cells[3].innerText)"):
         assert row in text
+    for head in texts(page, "#steps th, #tests th, #best th, #alike th"):
+        assert head in text  # no word is broken for want of room
     assert "What these numbers are PSR, the Protection Success Rate" in text
     assert not any(sheet.images for sheet in reader.pages)
 
