@@ -28,7 +28,8 @@ def main(options):
         members.append(craft.Member(recogniser, recogniser.labels(subjects["identity"]), sees, own))
     seals.note(gradients=cost.gradients_in(member.model for member in members))
     numbers = draws.number(*(subjects[key].to_numpy("int64") for key in ("subject", "photo")))
-    cell = craft.Cell(members, faces, numbers, options.eps, options.seed, options.batch, device)
+    whole = not options.unrounded
+    cell = craft.Cell(members, faces, numbers, options.eps, options.seed, options.batch, device, whole)
     start = next(iter(options.start), None)
     if options.walk_from is None:
         craft.craft(options.attack, cell, start, options.output)
@@ -51,6 +52,7 @@ if __name__ == "__main__":
     arguments.add_argument("--eps", type=int, required=True, help="budget")
     arguments.add_argument("--seed", type=int, required=True, help="of random draws")
     arguments.add_argument("--walk-from", type=int, metavar="EPS", help="walk the path on from EPS to --eps")
+    arguments.add_argument("--unrounded", action="store_true", help="as float32, before levels are made whole")
     arguments.add_argument("--output", type=Path, required=True)
     command.part_option(arguments)
     command.precision_option(arguments)

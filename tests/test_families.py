@@ -18,6 +18,7 @@ from cloakbench.attacks.families import FAMILIES, Family
 from cloakbench.attacks.goals import GOALS
 from cloakbench.attacks.norms import NORMS
 from cloakbench.errors import InputError
+from cloakbench.files.reading import open_faces
 from cloakbench.recognisers.views import view, whole
 from cloakbench.study.grid import links
 from conftest import ROOT, complete
@@ -133,6 +134,27 @@ def test_it_is_what_the_slow_reference_says(recogniser, faces, labels, tmp_path,
     expected = referred(entry, members, faces, eps, batch)
     agree(entry, found := crafted(tmp_path, entry, members, faces, eps, batch), expected)
     np.testing.assert_array_equal(crafted(tmp_path, entry, members, faces, eps, batch, through_path=False), found)
+
+
+@every_entry
+def test_before_it_is_rounded_it_is_the_same(recogniser, faces, labels, tmp_path, entry):
+    """What rounds to the crafted faces, within the budget; the crafted faces themselves where nothing is rounded."""
+    members, eps = [member(entry, recogniser, labels)], 9
+    found = crafted(tmp_path, entry, members, faces, eps, through_path=False)
+    cell = craft.Cell(members, faces, np.arange(len(faces)), eps, SEED, 4, CPU, whole=False)
+    craft.craft(entry, cell, None, tmp_path / "unrounded.npy")
+    unrounded, norm = open_faces(tmp_path / "unrounded.npy", np.float32), NORMS[families.norm(entry)]
+    x, clean = (torch.from_numpy(np.array(one, np.float32)).permute(0, 3, 1, 2) for one in (unrounded, faces))
+    assert (norm.whole(x, clean, eps).permute(0, 2, 3, 1).numpy() == found).all()
+    assert (norm.size(x - clean) <= eps + craft.FLOAT).all()
+    assert families.fractional(entry) or (unrounded == found).all()
+
+
+def test_what_is_rounded_in_the_end_is_known_of_an_entry():
+    entries = yaml.safe_load((ROOT / "workflow/attacks.yaml").read_text())
+    rounded = {name for name, entry in entries.items() if families.fractional(entry)}
+    assert {"bim_l2", "pgd_paper", "mi_paper", "rfgsm", "pgd1"} < rounded
+    assert rounded.isdisjoint({"bim", "illc", "mi", "mi_di_ti", "away_clean", "si_ni"})
 
 
 @every_entry

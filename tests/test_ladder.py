@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from cloakbench.errors import InputError
+from cloakbench.files.seals import read_seal
 from cloakbench.files.writing import write_text
 from cloakbench.measures.cells import read_photos_ranks
 from cloakbench.measures.rungs import Stored, look_at_canvas
@@ -19,6 +21,7 @@ from cloakbench.statistics.intervals import of_difference, of_share
 from cloakbench.statistics.ladder import COLUMNS, Rung, climb
 from cloakbench.study.grid import left_over
 from conftest import TOY, job_counts, snakemake
+from references.tables import recompute
 
 CPU = torch.device("cpu")
 
@@ -157,6 +160,36 @@ def test_what_is_stored_without_loss_is_what_was_crafted(recogniser, tmp_path, s
         look_at_canvas(shown["png"], recogniser, (16, 16), 2, CPU, tmp_path / "again.npy")
 
 
+@pytest.mark.slow
+def test_what_rounding_costs_is_a_rung_of_attacks_that_round(tmp_path):
+    """And of no others: what BIM makes is whole at every step."""
+    study, asked = tmp_path / "results/small", ["--config", "matrix={attack: [bim, mi_paper], eps: [3]}"]
+    small = [tmp_path, "--cores", 2, "--configfile", TOY.with_name("small.yaml")]
+    run = snakemake(*small, *asked)
+    assert run.returncode == 0, run.stdout + run.stderr
+    run = snakemake(*small, *asked, "measures=[quality, ladder]")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert job_counts(run.stderr + run.stdout) == {
+        **{"craft_unrounded": 1, "look_at_unrounded": 1, "rank_unrounded": 1},
+        **{"look_at_crafted": 2, "rank_crafted": 2, "look_at_stored": 3, "rank_stored": 3},
+        **{"ladder": 1, "provenance": 1, "page": 1},
+    }
+    table = pd.read_csv(study / "ladder.csv", keep_default_na=False)
+    steps = {attack: list(rows["rung"]) for attack, rows in table.groupby("attack")}
+    assert steps["mi_paper"] == ["clean", "unrounded", "crafted", "stored", "found"]
+    assert steps["bim"] == ["clean", "crafted", "stored", "found"] and [*differences(study)] == []
+    assert recompute(study)["ladder.csv"] > 0
+    unrounded, crafted = (np.load(study / f"{name}/facenet/mi_paper/eps3.npy") for name in ("unrounded", "crafted"))
+    assert unrounded.dtype == np.float32 and (unrounded != crafted).any() and (unrounded.round() == crafted).all()
+    shown = [np.load(study / f"ladder/{name}/facenet/mi_paper/eps3/facenet.npy") for name in ("unrounded", "crafted")]
+    assert (shown[0]["embedding"] != shown[1]["embedding"]).any()
+    assert "crafted, before rounding" in (study / "summary.html").read_text()
+    assert job_counts(snakemake(*small, "-n", *asked, "measures=[quality, ladder]").stdout) == {}
+    left = left_over(json.loads((study / "provenance.json").read_text())["config"] | {"measures": ["quality"]})
+    made = read_seal(study / "unrounded/facenet/mi_paper/eps3.npy")["settings"]
+    assert left("unrounded/facenet/mi_paper/eps3.npy", made)
+
+
 MODEL = {"head": "gallery", "crop": "tight", "weights": "b.pt"}
 CONFIG = {
     "dataset": {"loader": "synthetic", "subjects": 9},
@@ -164,6 +197,7 @@ CONFIG = {
     "top_k": [1],
     "models": dict.fromkeys("abc", MODEL),
     "ensembles": {"both": {"members": ["b", "c"]}},
+    "attacks": {"bim": {"family": "walk", "goal": "untargeted"}},
     "compute": {"chunks": 1},
     "measures": ["quality", "ladder"],
 }

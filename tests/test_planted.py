@@ -36,3 +36,4 @@ def test_each_patch_is_of_the_code_that_is_here(tmp_path):
     for patch in PATCHES:
         changed = [line.removeprefix("+++ b/") for line in patch.read_text().splitlines() if line.startswith("+++ b/")]
         assert changed and all(Path(ROOT / name).is_file() for name in changed), patch
+        subprocess.run(["git", "apply", "--check", patch], cwd=ROOT, check=True, timeout=60)

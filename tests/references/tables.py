@@ -343,6 +343,10 @@ def columns(name: str, values: dict) -> dict:
     return {f"{name}{suffix}": value for suffix, value in values.items()}
 
 
+def may_round(entry: dict) -> bool:
+    return "step_fraction" in entry or entry.get("start") in ("uniform", "signs") or entry.get("norm") == "l2"
+
+
 def check_ladder(study: Study) -> int:
     compared, tables, targets = 0, defaultdict(list), study.targets
     k, ensembles = min(study.config["top_k"]), study.config.get("ensembles", {})
@@ -353,6 +357,9 @@ def check_ladder(study: Study) -> int:
         assert member in ensembles.get(source, {}).get("members", [source])
         clean = [int(row["rank"]) >= k for row in leaf(study, f"baseline/{member}")]
         own = {"clean": clean}
+        if attack != "clean" and may_round(study.config["attacks"][attack]):
+            faces = leaf(study, f"ladder/unrounded/{source}/{attack}/eps{eps}/{member}")
+            own["unrounded"] = [int(row["rank"]) >= k for row in faces]
         if attack != "clean":
             faces = leaf(study, f"ladder/crafted/{source}/{attack}/eps{eps}/{member}")
             own["crafted"] = [int(row["rank"]) >= k for row in faces]
@@ -379,7 +386,7 @@ def check_ladder(study: Study) -> int:
                 low, high = newcombe(a, b, c, d)
                 found |= {"both": a, "only": b, "only_before": c, "neither": d, "difference": 100 * (b - c) / n}
                 found |= {"low": 100 * low, "high": 100 * high}
-            if number and attack != "clean":
+            if number and attack != "clean" and name != "unrounded":
                 worked = [i for i in range(n) if own["crafted"][i] and not unattacked[i]]
                 destroyed = sum(not shown[i] for i in worked)
                 found |= {"worked": len(worked)} | columns("destroyed", rate(destroyed, len(worked)))

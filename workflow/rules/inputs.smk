@@ -3,7 +3,7 @@ import json
 import shlex
 
 from cloakbench.attacks.entries import own_photos
-from cloakbench.attacks.families import shares_path
+from cloakbench.attacks.families import fractional, shares_path
 from cloakbench.photos.drawn import not_drawn
 
 RESOURCES = "resources/weights"
@@ -222,6 +222,11 @@ def every_rung(path, stage):
     return [file for one in rungs(stage) for file in expand(path, **one)]
 
 
+def rounded_rungs():
+    """Those of attacks whose pictures are fractions of grey levels until they are rounded."""
+    return [one for one in rungs("craft") if fractional(config["attacks"][one["attack"]])]
+
+
 def canvases(wildcards):
     """The clean faces that a source's cells are crafted from, part by part."""
     return expand(FACES, photos="subjects", crop=canvas(config, wildcards.source), **PARTS)
@@ -288,12 +293,15 @@ def cost_options(wildcards):
     """What will be crafted on a recogniser and shown to it, for the estimate of what it costs."""
     shown = len(list(cells(MATRIX, "redetect"))) if wildcards.model in MATRIX["target"] else 0
     if LADDERED:
-        shown += sum(one["model"] == wildcards.model for stage in ("craft", "store") for one in rungs(stage))
+        laddered = [*rungs("craft"), *rungs("store"), *rounded_rungs()]
+        shown += sum(one["model"] == wildcards.model for one in laddered)
     compared = [cell for cell in cells(MATRIX) if cell["attack"] not in (CLEAN["attack"], reference(config))]
     told = f"--cells-shown {shown} --comparisons {len(compared)} --parts {len(PARTS.get('part', [0]))}"
     sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]
     if not sources:
         return told
-    attacks = shlex.quote(json.dumps([config["attacks"][name] for name in MATRIX["attack"]] * len(sources)))
+    entries = [config["attacks"][name] for name in MATRIX["attack"]]
+    entries += filter(fractional, entries) if LADDERED else []  # crafted once more
+    attacks = shlex.quote(json.dumps(entries * len(sources)))
     precision = config["compute"]["precision"]
     return f"{told} --attacks {attacks} --eps {' '.join(map(str, BUDGETS))} --precision {precision}"

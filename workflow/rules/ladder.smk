@@ -3,6 +3,25 @@
 LADDERED = "ladder" in config["measures"]
 CRAFTED_RUNG = f"{STUDY}/ladder/crafted/{pattern('craft', MATRIX)}/{{model}}"
 STORED_RUNG = f"{STUDY}/ladder/stored/{pattern('store', MATRIX)}/{{model}}"
+UNROUNDED_RUNG = f"{STUDY}/ladder/unrounded/{pattern('craft', MATRIX)}/{{model}}"
+
+
+use rule craft as craft_unrounded with:
+    input:
+        again("craft_unrounded"),
+        unpack(source_files),
+        subjects=photos_of,
+        faces=clean_faces,
+        start=[],
+        others=own_templates,
+        passed=passed_gates,
+    output:
+        crafted=f"{STUDY}/unrounded/{pattern('craft', MATRIX)}{PART}.npy",
+    log:
+        f"{LOGS}/craft_unrounded/{pattern('craft', MATRIX)}{PART}.log",
+    params:
+        part=lambda wildcards: f"{part_option(wildcards)} --unrounded".lstrip(),
+        settings=made_with("craft_unrounded"),
 
 
 rule look_at_crafted:
@@ -43,6 +62,23 @@ rule look_at_crafted:
         "\\\n--settings {params.settings:q} --log {log:q}"
 
 
+use rule look_at_crafted as look_at_unrounded with:
+    input:
+        again("look_at_unrounded"),
+        weights=f"{STUDY}/weights/{{model}}.safetensors",
+        passed=f"{STUDY}/gate/{{model}}.json",
+        faces=lambda wildcards: part_by_part(rules.craft_unrounded.output.crafted, wildcards),
+        stored=[],
+        manifests=[],
+    output:
+        outputs=f"{UNROUNDED_RUNG}.npy" if config["keep"]["outputs"] else temp(f"{UNROUNDED_RUNG}.npy"),
+    log:
+        f"{LOGS}/look_at_unrounded/{pattern('craft', MATRIX)}/{{model}}.log",
+    params:
+        compute=f"{COMPUTE} --unrounded",
+        settings=made_with("look_at_unrounded"),
+
+
 use rule look_at_crafted as look_at_stored with:
     input:
         again("look_at_stored"),
@@ -75,6 +111,22 @@ use rule baseline as rank_crafted with:
         settings=made_with("rank_crafted"),
 
 
+use rule baseline as rank_unrounded with:
+    input:
+        again("rank_unrounded"),
+        unpack(lambda wildcards: model_files(wildcards.model)),
+        subjects=f"{STUDY}/subjects.csv",
+        faces=canvases,
+        outputs=rules.look_at_unrounded.output.outputs,
+    output:
+        ranks=f"{UNROUNDED_RUNG}.csv",
+    log:
+        f"{LOGS}/rank_unrounded/{pattern('craft', MATRIX)}/{{model}}.log",
+    params:
+        looked=looked_with("look_at_unrounded"),
+        settings=made_with("rank_unrounded"),
+
+
 use rule baseline as rank_stored with:
     input:
         again("rank_stored"),
@@ -98,6 +150,7 @@ rule ladder:
         every_cell(RANKS, "classify"),
         expand(rules.baseline.output.ranks, model=SOURCES),
         every_rung(rules.rank_crafted.output.ranks, "craft"),
+        [file for one in rounded_rungs() for file in expand(rules.rank_unrounded.output.ranks, **one)],
         every_rung(rules.rank_stored.output.ranks, "store"),
     output:
         ladder=f"{STUDY}/ladder.csv",

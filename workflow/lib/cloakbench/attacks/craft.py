@@ -22,6 +22,8 @@ from cloakbench.files.writing import writing, writing_faces
 from cloakbench.recognisers.recogniser import batches, to_faces, to_tensor
 from cloakbench.recognisers.views import View
 
+FLOAT = 1e-3  # grey levels by which float32 may leave a budget before it is rounded
+
 
 class Member(NamedTuple):
     """A recogniser of a cell's source. labels: (N,) int64, the true classes of all faces by its own count. others:
@@ -40,7 +42,7 @@ class Member(NamedTuple):
 
 class Cell(NamedTuple):
     """What is crafted. faces: (N, H, W, 3) uint8, the clean ones on the canvas; numbers: (N,) int64, which face of the
-    study each is; eps: the budget."""
+    study each is; eps: the budget; whole: whether pictures are rounded in the end."""
 
     members: Sequence[Member]
     faces: np.ndarray
@@ -49,6 +51,7 @@ class Cell(NamedTuple):
     seed: int
     batch: int
     device: torch.device
+    whole: bool = True
 
     def problems(self, gradients: int) -> Iterator[tuple[slice, Problem]]:
         """Batch by batch, which faces and their problem. gradients: what each face will cost, for the bar."""
@@ -57,21 +60,23 @@ class Cell(NamedTuple):
                 clean = to_tensor(self.faces[part], self.device)
                 sources = [member.source(part, self.device) for member in self.members]
                 draws = Draws(self.seed, torch.from_numpy(self.numbers[part]).to(self.device))
-                yield part, Problem(sources, clean, self.eps, draws, partial(ticks, bar, len(clean)))
+                yield part, Problem(sources, clean, self.eps, draws, partial(ticks, bar, len(clean)), self.whole)
 
 
 def craft(entry: dict, cell: Cell, start: Path | None, output: Path) -> None:
-    """Write the crafted faces, (N, H, W, 3) uint8. entry: the attack, as in a config; start: the state at this budget's
-    end of the path, None to begin at the clean faces."""
+    """Write the crafted faces, (N, H, W, 3) uint8, or float32 grey levels where these are not rounded. entry: the
+    attack, as in a config; start: the state at this budget's end of the path, None to begin at the clean faces."""
     crafter, norm = attack(**entry), NORMS[families.norm(entry)]
     states = open_records(start) if start else None
     gradients = crafter.gradients(cell.eps) - (crafter.shared(cell.eps) if start else 0)
-    with writing_faces(output, len(cell.faces), cell.faces.shape[1:3]) as crafted:
+    with writing_faces(
+        output, len(cell.faces), cell.faces.shape[1:3], np.uint8 if cell.whole else np.float32
+    ) as crafted:
         for part, problem in cell.problems(gradients):
             x = crafter.craft(problem, restored(states[part], cell.device) if start else None)
-            if (norm.size(x - problem.clean) > cell.eps).any():
+            if (norm.size(x - problem.clean) > cell.eps + (0 if cell.whole else FLOAT)).any():
                 raise ValueError(f"family {entry['family']} has left its budget of {cell.eps}")
-            crafted[part] = to_faces(x)
+            crafted[part] = to_faces(x) if cell.whole else x.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def walk(entry: dict, cell: Cell, start: Path | None, previous: int, output: Path) -> None:

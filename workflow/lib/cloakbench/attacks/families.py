@@ -19,17 +19,24 @@ class Family(NamedTuple):
     an entry's `norm` names no other.
 
     shares_path: whether its attacks are Sharing ones, all of whose budgets follow one path; not those that have one of
-    the settings `scaled`, by which steps depend on the budget.
+    the settings `scaled`, by which steps depend on the budget. fractions: settings, or settings and their values, with
+    which pictures are fractions of grey levels until they are rounded in the end.
     """
 
     module: str
     norm: str = "linf"
     shares_path: bool = False
     scaled: tuple[str, ...] = ()
+    fractions: tuple[str, ...] = ()
 
 
 FAMILIES = {
-    "walk": Family("cloakbench.attacks.walk", shares_path=True, scaled=("step_fraction", "start", "restarts", "norm")),
+    "walk": Family(
+        "cloakbench.attacks.walk",
+        shares_path=True,
+        scaled=("step_fraction", "start", "restarts", "norm"),
+        fractions=("step_fraction", "start: uniform", "start: signs", "norm: l2"),
+    ),
     "iterative_sign": Family("cloakbench.attacks.walk", shares_path=True),  # the name of walks that have no parts
 }
 
@@ -52,6 +59,16 @@ def shares_path(entry: Mapping) -> bool:
     """
     family = FAMILIES[entry["family"]]
     return family.shares_path and not {*family.scaled} & {*entry}
+
+
+def fractional(entry: Mapping) -> bool:
+    """Whether an entry's pictures are fractions of grey levels until they are rounded.
+
+    >>> fractional({"family": "walk", "norm": "l2"}), fractional({"family": "walk", "norm": "linf"})
+    (True, False)
+    """
+    told = {*entry} | {f"{key}: {value}" for key, value in entry.items()}
+    return not told.isdisjoint(FAMILIES[entry["family"]].fractions)
 
 
 def parts(entry: Mapping) -> dict[str, tuple[str, ...]]:

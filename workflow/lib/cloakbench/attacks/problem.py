@@ -58,6 +58,7 @@ class Problem:
 
     sources: one recogniser, or the members of an ensemble. clean: the faces. eps: the budget, in the unit of the
     family's norm. draws: random numbers. progress: passes the numbers of iterations on, and shows people where it is.
+    whole: whether pictures are to be rounded to whole grey levels in the end, as those that are published are.
     """
 
     sources: Sequence[Source]
@@ -65,6 +66,7 @@ class Problem:
     eps: int
     draws: Draws
     progress: Callable[[range], Iterable[int]] = iter
+    whole: bool = True
 
 
 class Attack(Protocol):
@@ -75,7 +77,8 @@ class Attack(Protocol):
         ...
 
     def craft(self, problem: Problem, state: State | None = None) -> torch.Tensor:
-        """The crafted faces, within the budget in the family's norm, whole grey levels.
+        """The crafted faces, within the budget in the family's norm, in whole grey levels; if the problem wants them
+        otherwise, the same ones before they are rounded.
 
         state: of a Sharing attack's path at the problem's budget, to go on from; None: from the clean faces.
         """

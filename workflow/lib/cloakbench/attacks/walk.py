@@ -99,12 +99,13 @@ class Walk:
         for first in range(0, self.restarts * RESTART, RESTART):
             walked = self._iterated(problem, aims, self._begun(problem, first), range(first, first + count))["x"]
             x = self.norm.whole(walked, problem.clean, problem.eps)
+            given = x if problem.whole else walked
             if self.restarts == 1:
-                return x
+                return given
             with torch.no_grad():
                 loss = self._climbed(problem, aims, x)
             higher = torch.ones_like(loss, dtype=torch.bool) if highest is None else loss > highest
-            best = torch.where(higher[:, None, None, None], x, best)
+            best = torch.where(higher[:, None, None, None], given, best)
             highest = loss if highest is None else torch.maximum(loss, highest)
         return best
 

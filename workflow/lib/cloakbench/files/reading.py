@@ -22,11 +22,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read as a table ({error}); delete it and run again") from None
 
 
-def open_faces(path: Path) -> np.ndarray:
-    """The (N, height, width, 3) uint8 faces of a .npy file, left on disk until they are read. Raises InputError."""
+def open_faces(path: Path, kind: type = np.uint8) -> np.ndarray:
+    """The (N, height, width, 3) faces of a .npy file, left on disk until they are read. Raises InputError."""
     faces = open_array(path)
-    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
-        raise InputError(f"{path}: {faces.dtype} {faces.shape} where uint8 (N, height, width, 3) is expected")
+    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != kind:
+        wanted = f"{np.dtype(kind)} (N, height, width, 3)"
+        raise InputError(f"{path}: {faces.dtype} {faces.shape} where {wanted} is expected")
     return faces
 
 

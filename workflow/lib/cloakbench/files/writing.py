@@ -62,10 +62,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing_faces(path: Path, count: int, shape: tuple[int, int]) -> Iterator[np.ndarray]:
-    """A (count, *shape, 3) uint8 array to be filled, on disk from the start: memory does not grow with N."""
+def writing_faces(path: Path, count: int, shape: tuple[int, int], kind: type = np.uint8) -> Iterator[np.ndarray]:
+    """A (count, *shape, 3) array to be filled, on disk from the start: memory does not grow with N."""
     with writing(path) as temporary:
-        faces = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, *shape, 3))
+        faces = np.lib.format.open_memmap(temporary, "w+", kind, (count, *shape, 3))
         reserve(temporary)  # on a full disk an error now, not a SIGBUS while the array is filled
         yield faces
         faces.flush()

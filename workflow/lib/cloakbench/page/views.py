@@ -229,6 +229,7 @@ def _point(row: Mapping, axis: Mapping) -> dict[str, Any] | None:
 
 RUNGS = {
     "clean": "clean, cut from the photograph",
+    "unrounded": "crafted, before rounding",
     "crafted": "crafted",
     "stored": "stored",
     "found": "found again by the detector",

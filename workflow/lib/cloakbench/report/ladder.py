@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from cloakbench.attacks.families import fractional
 from cloakbench.measures.cells import read_cell, read_photos_ranks
 from cloakbench.statistics.ladder import COLUMNS, Rung, climb
 from cloakbench.study.grid import CLEAN, Cell, cells, keys_of, place
@@ -16,15 +17,17 @@ from cloakbench.study.sources import members
 
 def ladder(study: Path, config: Mapping) -> str:
     """The table, from a results folder: a row a source, attack, eps, storage, member of the source and rung, at the
-    smallest k. config: matrix, top_k, detection and ensembles.
+    smallest k. config: matrix, top_k, detection, attacks and ensembles.
 
     Raises InputError for a leaf file that is damaged or misplaced, or of other faces than the others.
     """
     matrix, missed, tables = config["matrix"], config["detection"]["missed"], []
+    rounded = {name for name, entry in config["attacks"].items() if fractional(entry)}
     for cell in cells({**matrix, "target": matrix["target"][:1]}):
         of = {key: value for key, value in cell.items() if key != "target"}
         for member in members(config, cell["source"]):
-            rungs = own_rungs(study, cell, member, matrix["target"]), others(study, cell, member, matrix["target"])
+            own = own_rungs(study, cell, member, matrix["target"], rounded)
+            rungs = own, others(study, cell, member, matrix["target"])
             tables.append(climb(*rungs, min(config["top_k"]), missed).assign(member=member, **of))
     keys = [key for key in keys_of("classify", matrix) if key != "target"]
     given = {key: DEFAULTS[key] for key in DEFAULTS if key in matrix}
@@ -32,15 +35,16 @@ def ladder(study: Path, config: Mapping) -> str:
     return table.fillna(given).to_csv(index=False)
 
 
-def own_rungs(study: Path, cell: Cell, member: str, targets: Iterable[str]) -> list[Rung]:
+def own_rungs(study: Path, cell: Cell, member: str, targets: Iterable[str], rounded: Container[str] = ()) -> list[Rung]:
     """What the recogniser makes of a cell's faces that they were crafted on; the last step only where it is a target,
-    and of what is not attacked there is nothing that was crafted."""
+    the first only of attacks that are `rounded`, and of what is not attacked there is nothing that was crafted."""
     clean = read_photos_ranks(study / "baseline" / f"{member}.csv", member)
     faces = {"clean": clean}
-    for name, stage in (("crafted", "craft"), ("stored", "store")):
-        if name != "crafted" or cell["attack"] != CLEAN["attack"]:
-            path = study / "ladder" / name / place(cell, stage) / f"{member}.csv"
-            faces[name] = read_photos_ranks(path, member)
+    steps = [("unrounded", "craft")] if cell["attack"] in rounded else []
+    steps += [("crafted", "craft")] if cell["attack"] != CLEAN["attack"] else []
+    for name, stage in (*steps, ("stored", "store")):
+        path = study / "ladder" / name / place(cell, stage) / f"{member}.csv"
+        faces[name] = read_photos_ranks(path, member)
     if member in targets:
         faces["found"] = read_cell(study / "ranks", cell | {"target": member})
     return [Rung(name, member, shown, clean) for name, shown in faces.items()]

@@ -40,7 +40,7 @@ def climb(own: Sequence[Rung], others: Sequence[Rung], k: int, missed: str = "pr
     On the same faces as the rung before: both ... neither, hidden on both rungs, on this one only, on the one before
     only, on neither; difference: of their shares, in percentage points, with its interval (`intervals.of_difference`).
     Of the faces that are named when they are clean and hidden as crafted, `worked` of them, `destroyed` is the share
-    that is named here.
+    that is named here; of `unrounded` ones, which come before, nothing is told.
     Raises InputError for rungs of different faces.
     """
     rungs, before = [*own, *others], [None, *own[:-1], *[own[-1]] * len(others)]
@@ -55,7 +55,7 @@ def climb(own: Sequence[Rung], others: Sequence[Rung], k: int, missed: str = "pr
         row |= {"lost": int((rung.faces["detected"] != 1).sum()), "before": ""}
         if earlier is not None:
             row |= {"before": earlier.name, **_step(now, _hidden(earlier.faces, k, missed))}
-            if crafted is not None:
+            if crafted is not None and rung.name != "unrounded":
                 row |= destruction(_hidden(rung.clean, k, missed), crafted, now)
         rows.append(row)
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))

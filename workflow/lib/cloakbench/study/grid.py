@@ -23,8 +23,20 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = ("subjects", "enrolled", "path", "crafted", "stored", "manifests", "redetected", "outputs", "quality", "lpips")
-RUNGS = ("look_at_crafted", "look_at_stored", "rank_crafted", "rank_stored")  # of the ladder
+PARTED = (
+    "subjects",
+    "enrolled",
+    "path",
+    "crafted",
+    "unrounded",
+    "stored",
+    "manifests",
+    "redetected",
+    "outputs",
+    "quality",
+    "lpips",
+)
+RUNGS = ("look_at_crafted", "look_at_stored", "look_at_unrounded", "rank_crafted", "rank_stored", "rank_unrounded")
 MOST_SHARES = 16
 
 
@@ -181,6 +193,7 @@ def of_ladder(config: Mapping) -> dict[str, Any]:
         "top_k": [min(config["top_k"])],
         "detection": {"missed": config["detection"]["missed"]},
         "ensembles": {name: ensembles[name] for name in config["matrix"]["source"] if name in ensembles},
+        "attacks": {name: config["attacks"][name] for name in config["matrix"]["attack"]},
     }
 
 
@@ -227,9 +240,12 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
         if any(value not in wanted.get(key, ()) for key, value in of.items()):
             return True
         no_rung = stage in RUNGS and (unladdered or of["model"] not in crafted_on[of["source"]])
+        entry = settings.get("attack") if stage == "craft_unrounded" else None
+        of_another = entry is not None and entry != config["attacks"][of["attack"]]
         return (
             _in_no_folder(name.split("/")[0], config, whole="part" not in of)
             or no_rung
+            or of_another
             or {
                 "own": unowned,
                 "crop_own": unowned,
@@ -248,6 +264,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
                 "quality": unmeasured,
                 "front": unmeasured,
                 "ladder": unladdered,
+                "craft_unrounded": unladdered,
                 "margins": ungrouped or of.get("model") not in matrix["target"],
                 "properties": ungrouped,
                 "attributes": ungrouped or "attributes" not in config["dataset"],
