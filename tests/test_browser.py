@@ -425,6 +425,9 @@ def test_faces_say_what_the_ranks_say(study, opened):
         assert page.locator("#shown-faces").text_content() == f"{count} of {PEOPLE}"
         assert page.locator("#grid button:visible").count() == count
     page.locator("#which").select_option("all")
+    page.locator("#who").fill("PERSON 9")
+    assert page.locator("#grid bdi:visible").all_text_contents() == [f"person {number}" for number in range(90, 100)]
+    page.locator("#who").fill("")
     page.locator("#grid button").nth(20).click()
     rows = faces[(faces[["source", "subject"]] == ["resnet50", 20]).all(axis=1)]
     for name, without, now, called in page.locator("#face-ranks tr").evaluate_all(

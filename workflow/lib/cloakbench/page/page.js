@@ -205,7 +205,7 @@ function judged(face) {
 
 function drawFaces() {
   if (!grid) return;
-  const k = names.top_k[state.top_k], which = $("which").value, byRank = $("order").value === "rank";
+  const k = names.top_k[state.top_k], which = $("which").value, byRank = $("order").value === "rank", who = $("who").value.toLowerCase();
   const faces = [...grid.children].map((button) => ({ button, face: Number(button.dataset.face), of: judged(Number(button.dataset.face)) }));
   const is = {
     all: () => true, named: (of) => of && of.rank !== null && of.rank < k, hidden: (of) => of && (of.rank === null || of.rank >= k),
@@ -213,7 +213,7 @@ function drawFaces() {
   }[which];
   let shown = 0;
   for (const { button, of } of faces) {
-    button.hidden = !is(of);
+    button.hidden = !is(of) || !button.querySelector("bdi").textContent.toLowerCase().includes(who);
     shown += !button.hidden;
     button.querySelector(".mine").textContent = !of ? "not judged" : of.rank === null ? "not found" : `rank ${of.rank}`;
   }
@@ -282,6 +282,7 @@ if (grid) {
     event.preventDefault();
   });
   for (const id of ["which", "order"]) $(id).addEventListener("change", drawFaces);
+  $("who").addEventListener("input", drawFaces);
 }
 
 // ---------------------------------------------------------------- the state
