@@ -21,8 +21,7 @@ def main(options):
     recogniser = load_recogniser(options.model, options.weights, None, device)
     manifests = map(read_table, options.manifests)
     pictures = [Stored(folder, manifest) for folder, manifest in zip(options.stored, manifests, strict=True)]
-    kind = np.float32 if options.unrounded else np.uint8
-    parts = [open_faces(part, kind) for part in options.faces] or pictures
+    parts = [open_faces(part, np.uint8, np.float32) for part in options.faces] or pictures
     with writing(options.output) as path:
         look_at_canvas(parts, recogniser, shape(options.crop), options.batch, device, path)
 
@@ -32,7 +31,6 @@ if __name__ == "__main__":
     arguments.add_argument("--faces", type=Path, nargs="*", required=True, help="crafted faces, part by part, or")
     arguments.add_argument("--stored", type=Path, nargs="*", required=True, help="folders of stored pictures, and")
     arguments.add_argument("--manifests", type=Path, nargs="*", required=True, help="theirs")
-    arguments.add_argument("--unrounded", action="store_true", help="of float32, not of uint8")
     arguments.add_argument("--weights", type=Path, required=True)
     arguments.add_argument("--model", type=json.loads, required=True, help="JSON: arch, head, mean, std")
     arguments.add_argument("--crop", type=json.loads, required=True, help="JSON: size, align")

@@ -26,7 +26,8 @@ from cloakbench.photos.attributes import of_faces
 from cloakbench.photos.detectors import Detection, to_row
 from cloakbench.recognisers.heads import Gallery, Softmax
 from cloakbench.report.verify import differences
-from cloakbench.statistics.groups import COLUMNS, FACE, FEW, Group, by_group, categories, tertiles
+from cloakbench.statistics.groups import COLUMNS, FEW, Group, by_group, categories, tertiles
+from cloakbench.statistics.psr import FACE
 from cloakbench.statistics.unpaired import Estimate, apart
 from cloakbench.study.attributes import read_attributes
 from cloakbench.study.grid import left_over

@@ -75,7 +75,6 @@ use rule look_at_crafted as look_at_unrounded with:
     log:
         f"{LOGS}/look_at_unrounded/{pattern('craft', MATRIX)}/{{model}}.log",
     params:
-        compute=f"{COMPUTE} --unrounded",
         settings=made_with("look_at_unrounded"),
 
 

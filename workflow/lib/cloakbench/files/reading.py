@@ -22,11 +22,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read as a table ({error}); delete it and run again") from None
 
 
-def open_faces(path: Path, kind: type = np.uint8) -> np.ndarray:
-    """The (N, height, width, 3) faces of a .npy file, left on disk until they are read. Raises InputError."""
-    faces = open_array(path)
-    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != kind:
-        wanted = f"{np.dtype(kind)} (N, height, width, 3)"
+def open_faces(path: Path, *kinds: type) -> np.ndarray:
+    """The (N, height, width, 3) faces of a .npy file, left on disk until they are read. kinds: of numbers that are
+    expected, uint8 if none is given. Raises InputError."""
+    faces, kinds = open_array(path), kinds or (np.uint8,)
+    if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype not in kinds:
+        wanted = f"{' or '.join(np.dtype(kind).name for kind in kinds)} (N, height, width, 3)"
         raise InputError(f"{path}: {faces.dtype} {faces.shape} where {wanted} is expected")
     return faces
 

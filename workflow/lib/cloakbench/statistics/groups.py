@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cloakbench.statistics.intervals import of_difference, of_share
-from cloakbench.statistics.psr import FACE, counted, hidden, percent
+from cloakbench.statistics.psr import hidden_faces, percent
 from cloakbench.statistics.unpaired import Estimate, apart
 
 LEAST = 10  # subjects: of fewer no rate is told
@@ -47,7 +47,7 @@ def tertiles(by: str, values: pd.Series) -> Iterator[Group]:
     values: by subject and photo. With t1, t2 the smallest values that a third, and two thirds, of the faces do not
     exceed: low <= t1 < middle <= t2 < high. Equal values stay together; a group that is left without a face is none.
 
-    >>> faces = pd.MultiIndex.from_product([range(4), [0]], names=FACE)
+    >>> faces = pd.MultiIndex.from_product([range(4), [0]], names=["subject", "photo"])
     >>> [(group.name, len(group.faces)) for group in tertiles("height", pd.Series([1.0, 2.0, 2.0, 9.0], faces))]
     [('low', 3), ('high', 1)]
     """
@@ -94,8 +94,9 @@ def by_group(
     difference, gain_difference: psr and gain minus those of the group `than`, other people (`unpaired.apart`). Where a
     group, or that one, has fewer than LEAST subjects all rates, and what they would follow from, are empty.
     """
-    now = _hidden(cell, k, missed)
-    before = np.full(len(now), np.nan) if clean is None else _hidden(clean, k, missed).reindex(now.index).to_numpy()
+    now = hidden_faces(cell, k, missed)
+    plain = pd.Series(dtype=float) if clean is None else hidden_faces(clean, k, missed)
+    before = plain.reindex(now.index).to_numpy(float)
     seen = Seen(now.index, now.index.get_level_values("subject").to_numpy(), now.to_numpy(), before)
     rows = [_row(group, seen) | {"top_k": k} for group in groups]
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
@@ -147,11 +148,6 @@ def _estimates(shown: Seen) -> tuple[Estimate, Estimate]:
         return rate, Estimate(np.nan, np.nan, np.nan)
     gain = 100 * float((alike.hidden - alike.clean).mean())
     return rate, Estimate(gain, *of_difference(alike.hidden, alike.clean, alike.subjects))
-
-
-def _hidden(faces: pd.DataFrame, k: int, missed: str) -> pd.Series:
-    """By subject and photo, of the faces that count: 1 hidden, 0 named."""
-    return hidden(counted(faces, missed).set_index(FACE)["rank"], k)
 
 
 def _people(faces: pd.Series) -> int:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cloakbench.errors import InputError
 from cloakbench.statistics.intervals import of_difference, of_share, pairs_of
-from cloakbench.statistics.psr import FACE, counted, hidden, percent
+from cloakbench.statistics.psr import FACE, hidden_faces, percent
 
 RATE = ["n", "hidden", "psr", "psr_low", "psr_high", "lost"]
 STEP = ["both", "only", "only_before", "neither", "difference", "low", "high"]
@@ -47,16 +47,16 @@ def climb(own: Sequence[Rung], others: Sequence[Rung], k: int, missed: str = "pr
     for rung in rungs:
         if {*_faces(rung.faces)} ^ {*_faces(own[0].faces)}:
             raise InputError(f"{rung.name}, judged by {rung.judged_by}: other faces than {own[0].name}; run again")
-    crafted = next((_hidden(rung.faces, k, missed) for rung in own if rung.name == "crafted"), None)
+    crafted = next((hidden_faces(rung.faces, k, missed) for rung in own if rung.name == "crafted"), None)
     rows = []
     for rung, earlier in zip(rungs, before, strict=True):
-        now = _hidden(rung.faces, k, missed)
+        now = hidden_faces(rung.faces, k, missed)
         row = {"rung": rung.name, "judged_by": rung.judged_by, "top_k": k, **_rate(now)}
         row |= {"lost": int((rung.faces["detected"] != 1).sum()), "before": ""}
         if earlier is not None:
-            row |= {"before": earlier.name, **_step(now, _hidden(earlier.faces, k, missed))}
+            row |= {"before": earlier.name, **_step(now, hidden_faces(earlier.faces, k, missed))}
             if crafted is not None and rung.name != "unrounded":
-                row |= destruction(_hidden(rung.clean, k, missed), crafted, now)
+                row |= destruction(hidden_faces(rung.clean, k, missed), crafted, now)
         rows.append(row)
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
@@ -93,11 +93,6 @@ def _step(now: pd.Series, before: pd.Series) -> dict[str, float]:
     difference = 100 * float((alike["now"] - alike["before"]).mean())
     interval = of_difference(one, other, _subjects(alike))
     return dict(zip(STEP, (*pairs_of(one, other), difference, *interval), strict=True))
-
-
-def _hidden(faces: pd.DataFrame, k: int, missed: str) -> pd.Series:
-    """By subject and photo, of the faces that count: 1 hidden, 0 named."""
-    return hidden(counted(faces, missed).set_index(FACE)["rank"], k)
 
 
 def _faces(faces: pd.DataFrame) -> list[tuple[int, int]]:

@@ -73,6 +73,11 @@ def hidden(rank: pd.Series, k: int) -> pd.Series:
     return pd.Series(np.where(named, 0, 1), rank.index)
 
 
+def hidden_faces(faces: pd.DataFrame, k: int, missed: str) -> pd.Series:
+    """By subject and photo, of the faces that count: 1 hidden, 0 named."""
+    return hidden(counted(faces, missed).set_index(FACE)["rank"], k)
+
+
 def hidden_by_cell(ranks: pd.DataFrame, top_k: Sequence[int], missed: str = "protected") -> dict[tuple, pd.Series]:
     """By the keys of a cell and k, of each face that counts whether it is hidden, 1 or 0, by subject and photo."""
     keys = [key for key in NAMES if key in ranks]
