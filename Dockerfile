@@ -9,6 +9,7 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN uv sync --locked --no-default-groups --group slurm --no-install-project --python /usr/local/bin/python
 COPY Snakefile config.yaml ./
 COPY envs envs
+COPY profiles profiles
 COPY scripts scripts
 COPY workflow workflow
 RUN uv sync --locked --no-default-groups --group slurm --python /usr/local/bin/python

@@ -34,10 +34,10 @@ RUN = {
         "tests/test_benchmark.py",
         "benchmarks/Snakefile",
     ),
-    "uv run snakemake --workflow-profile workflow/profiles/gpu": ("tests/test_environment.py", "workflow/profiles/gpu"),
-    "uv run --group slurm snakemake --workflow-profile workflow/profiles/slurm": (
+    "uv run snakemake --workflow-profile profiles/gpu": ("tests/test_environment.py", "profiles/gpu"),
+    "uv run --group slurm snakemake --workflow-profile profiles/slurm": (
         "tests/test_slurm.py",
-        "workflow/profiles/slurm",
+        "profiles/slurm",
     ),
     "uv run snakemake --report report.html": ("tests/test_workflow.py", '"--report"'),
     "uv run cloakbench verify results/demo": ("tests/test_faults.py", '"cloakbench", "verify"'),

@@ -56,10 +56,24 @@ def test_every_rule_names_an_environment_that_parses():
         assert not script.exists() or subprocess.run(["bash", "-n", script], check=False).returncode == 0
 
 
+def profile_of(name: str) -> dict:
+    return yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
+
+
+def test_whoever_names_a_profile_keeps_what_the_default_says(tmp_path, monkeypatch):
+    """It is taken where none is named, wherever Snakemake is started, and only there."""
+    names = {folder.name for folder in (ROOT / "profiles").iterdir()}
+    assert names == {"default", "gpu", "slurm"}
+    assert all(profile_of("default").items() <= profile_of(name).items() for name in names)
+    monkeypatch.chdir(tmp_path)
+    run = snakemake(tmp_path, "-n", "--configfile", TOY, "--", "results/toy/photos")
+    assert f"profile {ROOT / 'profiles/default'} for setting default command line" in run.stderr
+
+
 @pytest.mark.parametrize("name", ["gpu", "slurm"])
 def test_profiles_name_rules_that_exist(name):
     """Snakemake takes an unknown rule without a word."""
-    profile = yaml.safe_load((ROOT / f"workflow/profiles/{name}/config.yaml").read_text())
+    profile = profile_of(name)
     text = "".join(file.read_text() for file in ROOT.glob("workflow/rules/*.smk"))
     rules = set(re.findall(r"^\s*(?:use )?rule (?:\w+ as )?(\w+)(?::| with:)", text, re.MULTILINE))
     assert {*profile.get("groups", {}), *profile.get("set-resources", {})} <= rules
@@ -67,7 +81,7 @@ def test_profiles_name_rules_that_exist(name):
 
 
 def test_the_gpu_profile_runs_on_a_machine_without_one(tmp_path):
-    profile = ["--workflow-profile", ROOT / "workflow/profiles/gpu", "--configfile", TOY]
+    profile = ["--workflow-profile", ROOT / "profiles/gpu", "--configfile", TOY]
     planned = snakemake(tmp_path, "-n", *profile)
     assert job_counts(planned.stdout)["craft"] == 8, planned.stderr
     run = snakemake(tmp_path, *profile, "--", "results/toy/photos")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloakbench.study.grid import PAPER, covers_paper, left_over
+from cloakbench.study.grid import PAPER, covers_paper
+from cloakbench.study.leftover import left_over
 
 MODEL = {"head": "gallery", "crop": "tight", "weights": "b.pt"}
 CONFIG = {

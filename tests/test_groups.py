@@ -30,7 +30,7 @@ from cloakbench.statistics.groups import COLUMNS, FEW, Group, by_group, categori
 from cloakbench.statistics.psr import FACE
 from cloakbench.statistics.unpaired import Estimate, apart
 from cloakbench.study.attributes import read_attributes
-from cloakbench.study.grid import left_over
+from cloakbench.study.leftover import left_over
 from conftest import ROOT, digests, forge, job_counts, snakemake
 from references.tables import newcombe, recompute, wilson
 from test_faults import give_weights

@@ -19,7 +19,7 @@ from cloakbench.publishing.store import store
 from cloakbench.report.verify import differences
 from cloakbench.statistics.intervals import of_difference, of_share
 from cloakbench.statistics.ladder import COLUMNS, Rung, climb
-from cloakbench.study.grid import left_over
+from cloakbench.study.leftover import left_over
 from conftest import TOY, job_counts, snakemake
 from references.tables import recompute
 

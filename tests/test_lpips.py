@@ -18,7 +18,7 @@ from cloakbench.files.seals import sha256
 from cloakbench.files.tensors import load_tensors
 from cloakbench.measures.lpips import HEADS, LAYERS, convert_lpips, features, lpips
 from cloakbench.report.verify import differences
-from cloakbench.study.grid import left_over
+from cloakbench.study.leftover import left_over
 from conftest import ROOT, job_counts, snakemake
 from references.tables import recompute
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 FILES = sorted(ROOT.glob("workflow/rules/*.smk"))
 RULE = re.compile(r"^(?:    )?(?:use )?rule (?:\w+ as )?(\w+)(?::| with:)\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 RULES = {name: body for file in FILES for name, body in RULE.findall(file.read_text())}
-PROFILE = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 ALONE = {
     "detect",
     "examples",

@@ -91,7 +91,7 @@ class Submission:
         self.seen = directory / "seen"
         self.seen.unlink(missing_ok=True)
         shutil.rmtree(f"{self.seen}.{deed}", ignore_errors=True)
-        profile = ["--workflow-profile", ROOT / "workflow/profiles/slurm", "--configfile", STUDY]
+        profile = ["--workflow-profile", ROOT / "profiles/slurm", "--configfile", STUDY]
         command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", directory]
         environment = os.environ | {"CLOAKBENCH_PYTHON": str(tools / "python"), "SEEN": str(self.seen)}
         environment |= {"DEED": deed, "VICTIM": victim, "PYTHONPATH": "", "REAL_PYTHON": sys.executable}

@@ -23,7 +23,7 @@ from cloakbench.files.seals import read_seal
 from cloakbench.report.results import FROM_QUALITY
 from cloakbench.report.results import FROM_RANKS as FROM_RANKS_ALONE
 from cloakbench.report.verify import differences
-from cloakbench.study.grid import left_over
+from cloakbench.study.leftover import left_over
 from conftest import ROOT, TOY, checkout_copy, digests, forge, job_counts, snakemake
 from references.tables import recompute
 

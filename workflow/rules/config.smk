@@ -12,7 +12,8 @@ refuse_windows()
 
 from cloakbench.attacks.entries import check_attacks
 from cloakbench.errors import InputError
-from cloakbench.study.config import OWN_GRAPH, complete
+from cloakbench.study.checks import OWN_GRAPH
+from cloakbench.study.config import complete
 from cloakbench.study.grid import (
     CLEAN,
     as_wildcards,
@@ -20,7 +21,6 @@ from cloakbench.study.grid import (
     cell_of,
     cells,
     covers_paper,
-    left_over,
     link,
     links,
     of_faces,
@@ -33,6 +33,7 @@ from cloakbench.study.grid import (
     values_of,
 )
 from cloakbench.study.keys import ROLES
+from cloakbench.study.leftover import left_over
 from cloakbench.study.sources import canvas, crops, members, recognisers
 
 try:

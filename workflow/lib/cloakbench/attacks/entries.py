@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cloakbench.attacks import families
 from cloakbench.attacks.goals import GOALS, OWN_PHOTOS
-from cloakbench.study.config import require
+from cloakbench.study.checks import require
 from cloakbench.study.sources import members
 
 

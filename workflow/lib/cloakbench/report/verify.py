@@ -17,7 +17,7 @@ from cloakbench.photos.sample import read_photos
 from cloakbench.report.faces import rows as faces
 from cloakbench.report.results import COMPARISON, FROM_LEAVES, FROM_QUALITY, FROM_RANKS, TABLE1, costed, judged
 from cloakbench.report.settings import FORMAT, contradictions
-from cloakbench.study.grid import left_over
+from cloakbench.study.leftover import left_over
 
 OUTPUTS = ("outputs/", "ladder/")  # where they lie
 Derive = Callable[[], str | Iterable[str]]  # what a table has to be, as a whole or piece by piece

@@ -11,18 +11,20 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 PACKAGE = "cloakbench"
-# What carries a job (its command line, log and seals) puts no byte into an output, and of the keys of a cell a job is
-# told those that it has.
-CARRIERS = {f"{PACKAGE}.{name}" for name in ("jobs.command", "files.seals", "study.keys")}
+# What carries a job (its command line, log and seals) puts no byte into an output, of the keys of a cell a job is told
+# those that it has, and what reads code decides what is done again, not how.
+CARRIERS = {f"{PACKAGE}.{name}" for name in ("jobs.command", "files.seals", "study.keys", "study.code")}
 TOLD = {"print", "warn", "tqdm", "debug", "info", "warning", "error", "critical", "exception"}  # what people read
 WORDING = {"help", "desc", "description", "unit", "metavar"}  # and this, whoever is told
+UNSAID = {"ctx", "kind", "type_comment"}  # of a parsed piece of code, what says nothing of what it does
 SCREENS = {"stderr", "stdout", "log"}
 
 Choice = Mapping[str, Iterable[str]]  # "<module>.<NAME>" of a registry to the names of the entries that count
+Definition = tuple["Module", str]  # and its name
 
 
 class Library:
@@ -30,7 +32,9 @@ class Library:
 
     def __init__(self, root: Path):
         self.root = root
-        self._modules: dict[str, Module | None] = {}
+        # a study asks for the code of dozens of jobs, which share most of it: each thing is looked at once
+        self._module, self._script = cache(self._module), cache(self._script)
+        self._resolved, self._read = cache(self._resolved), cache(self._read)
 
     def version(self, start: Path | str, chosen: Choice | None = None) -> str:
         """sha256 over what a script, or a definition by its dotted name, runs. Raises ValueError if it is not there."""
@@ -40,10 +44,9 @@ class Library:
     def reached(self, start: Path | str, chosen: Choice) -> dict[tuple[str, str], str]:
         """Module and name of every definition that is reached, and its text; "" names what importing a module does."""
         if isinstance(start, Path):
-            script = Module(start, "__main__")
-            waiting = [(script, name) for name in script.definitions]
+            waiting = [*self._script(start)]
         else:
-            waiting = list(self._resolved(start))
+            waiting = [*self._resolved(start)]
             if {name for _, name in waiting} != {start.rpartition(".")[2]}:
                 raise ValueError(f"{start}: no such definition")
         found: dict[tuple[str, str], str] = {}
@@ -51,43 +54,52 @@ class Library:
             module, name = waiting.pop()
             if (module.name, name) in found or module.name in CARRIERS:
                 continue
-            statements = [_entries(statement, module.name, chosen) for statement in module.definitions[name]]
-            found[module.name, name] = f"{module.name} {name} {' '.join(map(text, statements))}"
-            waiting += [(module, "")] if name else self._imported(module)
-            for statement in statements:
-                for dotted in _references(statement, module):
-                    waiting += self._resolved(dotted)
+            registry = f"{module.name.removeprefix(f'{PACKAGE}.')}.{name}"
+            entries = frozenset(chosen[registry]) if registry in chosen else None
+            found[module.name, name], used = self._read(module, name, entries)
+            waiting += used
         return found
 
+    def _read(self, module: Module, name: str, entries: frozenset | None) -> tuple[str, list[Definition]]:
+        """A definition's text, and the definitions that it may use. entries: of a registry those that count."""
+        said = filter(None, map(_WithoutWords().visit, module.definitions[name]))
+        statements = [_only(statement, entries) for statement in said]
+        used = {(module, ""): None} if name else dict.fromkeys(self._imported(module))
+        for statement in statements:
+            for dotted in _references(statement, module):
+                used |= dict.fromkeys(self._resolved(dotted))
+        return f"{module.name} {name} {' '.join(map(text, statements))}", [*used]
+
+    def _script(self, path: Path) -> list[Definition]:
+        script = Module(path, "__main__")
+        return [(script, name) for name in script.definitions]
+
     def _module(self, name: str) -> Module | None:
-        if name not in self._modules:
-            stem = self.root / name.replace(".", "/")
-            path = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
-            self._modules[name] = path and Module(path, name)
-        return self._modules[name]
+        stem = self.root / name.replace(".", "/")
+        path = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+        return path and Module(path, name)
 
-    def _imported(self, module: Module) -> Iterator[tuple[Module, str]]:
-        """What runs when a module is imported: its packages, and the modules that it imports."""
-        for dotted in [module.name, *module.loaded]:
-            parts = dotted.split(".")
-            for end in range(1, len(parts) + 1):
-                if loaded := self._module(".".join(parts[:end])):
-                    yield loaded, ""
-
-    def _resolved(self, dotted: str) -> Iterator[tuple[Module, str]]:
+    def _resolved(self, dotted: str) -> list[Definition]:
         """The definitions that a dotted name such as cloakbench.statistics.psr.protection stands for."""
         parts = dotted.split(".")
         for end in range(len(parts), 0, -1):
             if module := self._module(".".join(parts[:end])):
                 name = parts[end] if parts[end:] else ""
                 if name and name in module.definitions:
-                    yield module, name
-                elif name in module.imports:
-                    for further in module.imports[name]:
-                        yield from self._resolved(further)
-                else:  # the module itself is handed on, or makes the name in a way that is not followed
-                    yield from ((module, each) for each in module.definitions)
-                return
+                    return [(module, name)]
+                if name in module.imports:
+                    return [each for further in module.imports[name] for each in self._resolved(further)]
+                # the module itself is handed on, or makes the name in a way that is not followed
+                return [(module, each) for each in module.definitions]
+        return []
+
+    def _imported(self, module: Module) -> Iterator[Definition]:
+        """What runs when a module is imported: its packages, and the modules that it imports."""
+        for dotted in [module.name, *module.loaded]:
+            parts = dotted.split(".")
+            for end in range(1, len(parts) + 1):
+                if loaded := self._module(".".join(parts[:end])):
+                    yield loaded, ""
 
 
 class Module:
@@ -100,35 +112,26 @@ class Module:
     def __init__(self, path: Path, name: str):
         self.name = name
         self.package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        self.tree = _WithoutWords().visit(ast.parse(path.read_bytes()))
+        self.body = ast.parse(path.read_bytes()).body
 
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
         found: dict[str, list[ast.stmt]] = {"": []}
-        for statement in self.tree.body:
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                continue
-            names = _bound(statement)
-            for name in names or {""}:
-                found.setdefault(name, []).append(statement)
-            if names and self._registers(statement):
-                found[""].append(statement)
+        for statement in self.body:
+            if not isinstance(statement, ast.Import | ast.ImportFrom):
+                for name in _bound(statement) or {""}:
+                    found.setdefault(name, []).append(statement)
+        own = self.imports.keys() | found.keys()
+        found[""] = [statement for statement in self.body if statement in found[""] or _decorators(statement) & own]
         return found
 
     @cached_property
     def imports(self) -> dict[str, set[str]]:
-        return self._imports(ast.walk(self.tree))
+        return self._imports(node for statement in self.body for node in _statements(statement))
 
     @cached_property
     def loaded(self) -> list[str]:
-        return sorted(name for names in self._imports(self.tree.body).values() for name in names)
-
-    def _registers(self, statement: ast.stmt) -> bool:
-        """Whether a decorator of this package may put a definition where it is found without its name."""
-        decorators = getattr(statement, "decorator_list", [])
-        bases = {_chain(node.func if isinstance(node, ast.Call) else node)[0] for node in decorators}
-        own = {name for found in self.tree.body for name in _bound(found)}
-        return bool(bases & (own | self.imports.keys()))
+        return sorted(name for names in self._imports(self.body).values() for name in names)
 
     def _imports(self, nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -154,10 +157,10 @@ class Module:
 def text(node: object) -> str:
     """A parsed piece of code as text that is the same in every version of Python."""
     if isinstance(node, ast.AST):
-        parts = [(name, value) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind", "type_comment")]
-        if not isinstance(node, ast.Constant):
-            parts = [(name, value) for name, value in parts if value not in (None, [])]
-        return f"{type(node).__name__}({' '.join(f'{name}={text(value)}' for name, value in parts)})"
+        fields = ((name, getattr(node, name, None)) for name in node._fields if name not in UNSAID)
+        said = isinstance(node, ast.Constant)  # even None
+        parts = " ".join(f"{name}={text(value)}" for name, value in fields if said or value not in (None, []))
+        return f"{type(node).__name__}({parts})"
     return f"[{' '.join(map(text, node))}]" if isinstance(node, list) else repr(node)
 
 
@@ -174,14 +177,28 @@ def _bound(statement: ast.stmt) -> set[str]:
     return inner | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
-def _entries(statement: ast.stmt, module: str, chosen: Choice) -> ast.stmt:
-    """A statement; of one that makes a registry only the chosen entries."""
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
-    name = f"{module.removeprefix(f'{PACKAGE}.')}.{getattr(target, 'id', '')}"
-    if name not in chosen or not isinstance(statement.value, ast.Dict):
+def _decorators(statement: ast.stmt) -> set[str]:
+    """The names that begin a definition's decorators: one of this package may put it where it is found without its
+    name."""
+    decorators = getattr(statement, "decorator_list", [])
+    return {_chain(node.func if isinstance(node, ast.Call) else node)[0] for node in decorators}
+
+
+def _statements(statement: ast.AST) -> Iterator[ast.AST]:
+    """A statement and all within it."""
+    yield statement
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(statement, name, ()):
+            yield from _statements(inner)
+
+
+def _only(statement: ast.stmt, entries: frozenset | None) -> ast.stmt:
+    """A statement; of one that makes a registry only these entries."""
+    if entries is None or not isinstance(getattr(statement, "value", None), ast.Dict):
         return statement
-    wanted, pairs = set(chosen[name]), zip(statement.value.keys, statement.value.values, strict=True)
-    kept = [(key, value) for key, value in pairs if not isinstance(key, ast.Constant) or key.value in wanted]
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    pairs = zip(statement.value.keys, statement.value.values, strict=True)
+    kept = [(key, value) for key, value in pairs if not isinstance(key, ast.Constant) or key.value in entries]
     registry = ast.Dict(keys=[key for key, _ in kept], values=[value for _, value in kept])
     return ast.Assign(targets=[target], value=registry)
 

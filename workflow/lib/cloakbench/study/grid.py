@@ -1,4 +1,4 @@
-"""The grid that a config asks for: its cells, where their files lie, which files are its own, whether it holds the
+"""The grid that a config asks for: its cells, where their files lie, what its tables depend on, whether it holds the
 paper's.
 
 Standard library only, for the rule files.
@@ -6,12 +6,11 @@ Standard library only, for the rule files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from cloakbench.study.keys import DEFAULTS, KEYS, ROLES, STAGES
-from cloakbench.study.sources import crops, members, recognisers
+from cloakbench.study.keys import DEFAULTS, KEYS, STAGES
 
 Cell = dict[str, Any]  # name of a key to its value; a key at its default is left out
 
@@ -23,20 +22,6 @@ PAPER = {
     "top_k": [1, 5, 10, 25, 50],
 }
 CLEAN = {"attack": "clean", "eps": 0}  # what is not attacked goes through the stages like any cell
-PARTED = (
-    "subjects",
-    "enrolled",
-    "path",
-    "crafted",
-    "unrounded",
-    "stored",
-    "manifests",
-    "redetected",
-    "outputs",
-    "quality",
-    "lpips",
-)
-RUNGS = ("look_at_crafted", "look_at_stored", "look_at_unrounded", "rank_crafted", "rank_stored", "rank_unrounded")
 MOST_SHARES = 16
 
 
@@ -205,81 +190,3 @@ def of_groups(config: Mapping) -> dict[str, Any]:
         "detection": {"missed": config["detection"]["missed"]},
         "dataset": {"attributes": "attributes" in config["dataset"]},
     }
-
-
-def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
-    """Tells of a file in a results folder, by its path there and the settings in its seal, whether this config makes it
-    no more: a source, budget, model or table was taken out. Of an earlier version of cloakbench, which noted no
-    settings, everything counts as left over: what the study still makes of it is made again.
-    """
-    matrix, chunks, compared = config["matrix"], config["compute"]["chunks"], covers_paper(config)
-    unowned = "own" not in config["dataset"]
-    models = {name: config["models"][name] for name in recognisers(config)}
-    asked = {key: {value.removeprefix(f"{key}=").rstrip("/") for value in values_of(key, matrix)} for key in matrix} | {
-        "model": set(models),
-        "crop": {*crops(config)},
-        "part": {*map(str, range(chunks))} if chunks > 1 else set(),
-        "role": {*ROLES},
-        "photos": {"subjects", "enrolled"},
-        "share": {*map(str, range(shares(config["dataset"]["subjects"])))},
-    }
-
-    measures = config.get("measures", [])
-    unmeasured, unladdered = "quality" not in measures, "ladder" not in measures
-    ungrouped = "properties" not in measures
-    crafted_on = {source: members(config, source) for source in matrix["source"]}
-    shown_photos = {*matrix["target"]}.union(*([] if unladdered else crafted_on.values()))
-    scored = {name for name in matrix["target"] if models[name]["head"] == "gallery"}
-    walked = {str(eps) for _, eps in links(matrix["eps"])}
-
-    def left(name: str, settings: Mapping) -> bool:
-        if not settings:
-            return True
-        stage, of = settings["stage"], settings["of"]
-        wanted = asked | {"eps": walked} if stage == "path" else asked
-        if any(value not in wanted.get(key, ()) for key, value in of.items()):
-            return True
-        no_rung = stage in RUNGS and (unladdered or of["model"] not in crafted_on[of["source"]])
-        entry = settings.get("attack") if stage == "craft_unrounded" else None
-        of_another = entry is not None and entry != config["attacks"][of["attack"]]
-        return (
-            _in_no_folder(name.split("/")[0], config, whole="part" not in of)
-            or no_rung
-            or of_another
-            or {
-                "own": unowned,
-                "crop_own": unowned,
-                "enrol_own": unowned,
-                "one_draw": "draws" not in config["dataset"],
-                "render": config["dataset"]["loader"] != "synthetic",
-                "enrol": stage == "enrol" and models[of["model"]]["head"] != "gallery",
-                "clean_scores": stage == "clean_scores" and of["model"] not in scored,
-                "enrol_cloaked": stage == "enrol_cloaked" and models[of["model"]]["head"] != "gallery",
-                "train": stage == "train" and models[of["model"]]["weights"] != "trained",
-                "convert": stage == "convert" and models[of["model"]]["weights"] == "trained",
-                "compare": not compared,
-                "measure": unmeasured,
-                "convert_lpips": "lpips" not in measures,
-                "perceive": "lpips" not in measures,
-                "quality": unmeasured,
-                "front": unmeasured,
-                "ladder": unladdered,
-                "craft_unrounded": unladdered,
-                "margins": ungrouped or of.get("model") not in matrix["target"],
-                "properties": ungrouped,
-                "attributes": ungrouped or "attributes" not in config["dataset"],
-                "groups": ungrouped,
-                "look_at_photos": stage == "look_at_photos" and of["model"] not in shown_photos,
-                "baseline": stage == "baseline" and of["model"] not in shown_photos,
-            }.get(stage, False)
-        )
-
-    return left
-
-
-def _in_no_folder(folder: str, config: Mapping, whole: bool) -> bool:
-    """Whether the folder of a file in a results folder is none of this study's, or holds parts while the file is
-    `whole`. What lies there may have been made by the twin of a rule, which its seal names: the stage does not tell."""
-    dataset = config["dataset"]
-    unasked = (folder == "own" and "own" not in dataset) or (folder == "drawn" and "draws" not in dataset)
-    return unasked or (whole and folder in PARTED and config["compute"]["chunks"] > 1)
