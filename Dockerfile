@@ -12,7 +12,9 @@ COPY envs envs
 COPY profiles profiles
 COPY scripts scripts
 COPY workflow workflow
-RUN uv sync --locked --no-default-groups --group slurm --python /usr/local/bin/python
+# an image that is read-only later has no place for bytecode
+RUN uv sync --locked --no-default-groups --group slurm --python /usr/local/bin/python && \
+    .venv/bin/python -m compileall -q workflow/lib
 ENV PATH=/study/.venv/bin:$PATH
 
 ENTRYPOINT ["snakemake"]

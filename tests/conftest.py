@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real"
 TOY = ROOT / "tests" / "toy.yaml"
 
+# as users have it: where Python may write no bytecode each of the thousands of jobs would compile the library anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 needs_real = pytest.mark.skipif(
     not REAL.is_dir(), reason=f"SKIPPED, NOTHING WAS CHECKED: no real photographs and weights at {REAL}"
 )

@@ -68,10 +68,10 @@ def test_the_gradient_is_that_of_the_whole_network(tmp_path, rng):
     faces = to_tensor(rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8))
     apart = load_recogniser(model("small_resnet"), tmp_path / "weights", None)
     apart.network = folded(build("small_resnet", len(CLASSES)))  # unmerged, to compare bits
-    apart.network.load_state_dict(folded(network).state_dict())
+    whole = Recogniser(folded(network), [120.0, 110.0, 100.0], [64.0] * 3)
+    apart.network.load_state_dict(whole.network.state_dict())
     apart.network.fc, layer = torch.nn.Identity(), apart.network.fc
     apart.head = Softmax(layer)
-    whole = Recogniser(folded(network), [120.0, 110.0, 100.0], [64.0] * 3)
     found = []
     for one in (apart.requires_grad_(False), whole):
         x = faces.clone().requires_grad_()

@@ -112,9 +112,9 @@ def _network(arch: str, state: dict[str, torch.Tensor], facts: Mapping, weights:
 
 def folded(network: nn.Module) -> nn.Module:
     """The network in eval mode with batch norms multiplied into the convolutions before them: fewer passes over
-    memory, the same function up to rounding. One that torch.fx cannot trace stays as it is."""
+    memory, the same function up to rounding. One that torch.fx cannot trace stays as it is, the other is used up."""
     try:
-        return fuse(network.eval())
+        return fuse(network.eval(), inplace=True)
     except (torch.fx.proxy.TraceError, TypeError, NotImplementedError):
         return network
 

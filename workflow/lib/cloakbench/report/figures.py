@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,27 +119,16 @@ def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
     budgets = sorted({*faces["eps"]} - {CLEAN["eps"]})
     middle = budgets[(len(budgets) - 1) // 2]
     by_budget = len(attacks) <= FACETS
-    colours = sns.color_palette("viridis_r", len(budgets))
-    budget = {eps: {"color": colour, "label": f"eps {eps}"} for eps, colour in zip(budgets, colours, strict=True)}
-    budget[CLEAN["eps"]] = {"color": "0.4", "label": "clean", "linestyle": "--"}
-    look = {target: {key: look[key] for key in ("color", "linestyle")} for target, look in _looks(targets).items()}
+    lines = [*(_budgets(budgets) if by_budget else _targets(targets, middle))]
     ks = range(1, int(min(LONGEST, faces["classes"].min() - 1)) + 1)
-
-    def line(axis: plt.Axes, cell: pd.DataFrame, **how: Any) -> None:
-        named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
-        axis.step(ks, named, where="post", **{"linewidth": 1.2, **how})
-
     figure, axes = _panels(facets(attacks, targets), each=(2.6, 2.3), beside=(1.4, 0.9))
     for (attack, target), axis in axes.items():
         shown = faces[faces["attack"].isin([attack, CLEAN["attack"]])]
-        if by_budget:
-            for eps, cell in shown[shown["target"] == target].groupby("eps"):
-                line(axis, cell, **budget[eps])
-        else:
-            for name, how in look.items():
-                of = shown[shown["target"] == name]
-                line(axis, of[of["eps"] == middle], label=name, **how)
-                line(axis, of[of["eps"] == CLEAN["eps"]], **how | {"linestyle": ":", "linewidth": 0.8})
+        for of, look in lines:
+            of = {"target": target} | of
+            cell = shown[(shown[[*of]] == [*of.values()]).all(axis=1)]
+            named = [100 - 100 * hidden(cell["rank"], k).mean() for k in ks]
+            axis.step(ks, named, where="post", **{"linewidth": 1.2} | look)
         axis.set(title=f"{attack}, {target}" if by_budget else attack, xscale="log", ylim=PERCENT)
         axis.set_xticks(marks := [k for k in (1, 2, 5, 10, 20, 50) if k in ks], map(str, marks))
         axis.minorticks_off()
@@ -149,6 +138,21 @@ def cmc(ranks: pd.DataFrame, missed: str, about: Mapping) -> Figure:
     if not by_budget:
         heading = f"{heading}; eps {middle}, dotted: clean"
     return _named(figure, "first k", "named (%)", legend="budget" if by_budget else "target", heading=heading)
+
+
+def _budgets(budgets: Sequence[int]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Lines of `cmc`, which cells each shows and how: a line a budget, dashed the clean faces."""
+    yield {"eps": CLEAN["eps"]}, {"color": "0.4", "label": "clean", "linestyle": "--"}
+    for eps, colour in zip(budgets, sns.color_palette("viridis_r", len(budgets)), strict=True):
+        yield {"eps": eps}, {"color": colour, "label": f"eps {eps}"}
+
+
+def _targets(targets: Sequence[str], eps: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The same at one budget: a line a target, dotted its clean faces."""
+    for target, look in _looks(targets).items():
+        how = {key: look[key] for key in ("color", "linestyle")}
+        yield {"target": target, "eps": eps}, how | {"label": target}
+        yield {"target": target, "eps": CLEAN["eps"]}, how | {"linestyle": ":", "linewidth": 0.8}
 
 
 def against_quality(front: pd.DataFrame, about: Mapping) -> Figure:
