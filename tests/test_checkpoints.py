@@ -35,6 +35,7 @@ CLASSES = 7
 BLOCKS = {2: 3, 3: 4, 4: 6, 5: 3}  # conv2_x to conv5_x of the prototxt
 OXFORD = ("resnet50", "senet50")
 TINY = "timm/test_resnet"  # half a million parameters
+TWO_HEADS = "timm/deit_tiny_distilled_patch16_224"
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 
@@ -399,7 +400,7 @@ def test_published_weights_load(name, arch, outputs, width):
 # architectures
 
 
-@pytest.mark.parametrize("arch", [*architectures.ARCHITECTURES, *SMALL, TINY, "timm/test_vit"])
+@pytest.mark.parametrize("arch", [*architectures.ARCHITECTURES, *SMALL, TINY, "timm/test_vit", TWO_HEADS])
 def test_outputs_are_found_in_the_weights(arch):
     with torch.device("meta"):
         network = architectures.build(arch, CLASSES)
@@ -467,7 +468,7 @@ def test_another_architecture_is_refused(files, tmp_path):
     refused(files["resnet50", "dag"], "senet50", "senet50", "missing")
     refused(files["senet50", "dag"], "resnet50", "unexpected")
     refused(files["resnet50", "pickle"], "inception_resnet_v1", "BGR", "resnet50")
-    refused(saved({"fc.weight": torch.zeros(2, 3)}, tmp_path / "a.pt"), "small_inception_resnet", "class head")
+    refused(saved({"logits.weight": torch.zeros(2, 3)}, tmp_path / "a.pt"), "small_inception_resnet", "class head")
 
 
 def contents() -> dict[str, bytes]:

@@ -63,33 +63,39 @@ def find(arch: str) -> Architecture:
     """
     if arch in ARCHITECTURES:
         return ARCHITECTURES[arch]
-    if arch in (small := _small_networks()):
-        network = functools.partial(_small, arch)
-        return Architecture(network, _varying_layer(network))
+    small, head = _small_networks()
+    if arch in small:
+        return Architecture(functools.partial(_small, arch), head)
     if arch.startswith(TIMM):
-        network = functools.partial(_timm, _timm_name(arch))
-        return Architecture(network, _varying_layer(network))
+        name = _timm_name(arch)
+        return Architecture(functools.partial(_timm, name), _timm_head(name))
     known = ", ".join(sorted({*ARCHITECTURES, *small}))
     raise InputError(f"arch: {arch!r} is not known, accepted: {known}, or {TIMM}<name> for any name in timm")
 
 
-def _small_networks() -> Mapping[str, Callable[[int], nn.Module]]:
-    from cloakbench.synthetic.small import SMALL  # which imports timm, slowly, where it builds one
+def _small_networks() -> tuple[Mapping[str, Callable[[int], nn.Module]], str]:
+    """They, and the name of the final linear layer of each."""
+    from cloakbench.synthetic.small import HEAD, SMALL  # which imports timm, slowly, where it builds one
 
-    return SMALL
+    return SMALL, HEAD
 
 
 def _small(name: str, outputs: int | None) -> nn.Module:
     if outputs is None:
         raise InputError(f"{name} ends in its class head and the weights have none; accepted: weights with it")
-    return _small_networks()[name](outputs)
+    return _small_networks()[0][name](outputs)
 
 
-def _varying_layer(network: Callable[[int | None], nn.Module]) -> str:
-    """The final linear layer: the one whose shape follows `outputs`, so that no list of names is needed."""
+def _timm_head(name: str) -> str:
+    """The final linear layer: as timm says, or else the one whose shape follows the number of outputs."""
+    import timm
+
+    said = getattr(timm.get_pretrained_cfg(name), "classifier", None)
+    if isinstance(said, str):
+        return said
     with torch.device("meta"):
-        two, three = network(2).state_dict(), network(3).state_dict()
-    return next((name for name in two if two[name].shape != three[name].shape), "").rpartition(".")[0]
+        two, three = _timm(name, 2).state_dict(), _timm(name, 3).state_dict()
+    return next((layer for layer in two if two[layer].shape != three[layer].shape), "").rpartition(".")[0]
 
 
 def _timm_name(arch: str) -> str:

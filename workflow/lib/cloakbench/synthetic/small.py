@@ -13,10 +13,12 @@ from torch import nn
 
 Builder = Callable[[int], nn.Module]
 
+HEAD = "fc"  # the linear layer in which each of them ends
+
 
 def small_inception_resnet(classes: int) -> nn.Module:
     """Inception-ResNet (Szegedy et al. 2017, Figures 10 to 13, fewer channels and blocks) for 160 x 160 faces."""
-    return nn.Sequential(
+    network = nn.Sequential(
         _unit(3, 24, 5, stride=4, padding=2),
         nn.MaxPool2d(3, 2, padding=1),
         _unit(24, 48, 1),
@@ -29,8 +31,9 @@ def small_inception_resnet(classes: int) -> nn.Module:
         _inception_c(224, 48),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(224, classes),
     )
+    network.add_module(HEAD, nn.Linear(224, classes))
+    return network
 
 
 def small_resnet(classes: int) -> nn.Module:
