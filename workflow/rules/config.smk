@@ -34,7 +34,7 @@ from cloakbench.study.grid import (
 )
 from cloakbench.study.keys import ROLES
 from cloakbench.study.leftover import left_over
-from cloakbench.study.sources import canvas, crops, members, recognisers
+from cloakbench.study.sources import canvas, crafted_on, crops, members, recognisers
 
 try:
     complete(
@@ -54,7 +54,7 @@ LOGS = f"logs/{config['study']}"
 MATRIX = config["matrix"]
 BUDGETS = budgets(MATRIX)
 MODELS = recognisers(config)
-SOURCES = sorted({name for source in MATRIX["source"] for name in members(config, source)})
+SOURCES = crafted_on(config)
 CROPS = crops(config)
 TRAINED = [model for model in MODELS if config["models"][model]["weights"] == "trained"]
 FETCHED = [model for model in MODELS if "://" in config["models"][model]["weights"]]

@@ -63,27 +63,23 @@ def find(arch: str) -> Architecture:
     """
     if arch in ARCHITECTURES:
         return ARCHITECTURES[arch]
-    small, head = _small_networks()
-    if arch in small:
-        return Architecture(functools.partial(_small, arch), head)
+    from cloakbench.synthetic.small import HEAD, SMALL
+
+    if arch in SMALL:
+        return Architecture(functools.partial(_small, arch), HEAD)
     if arch.startswith(TIMM):
         name = _timm_name(arch)
         return Architecture(functools.partial(_timm, name), _timm_head(name))
-    known = ", ".join(sorted({*ARCHITECTURES, *small}))
+    known = ", ".join(sorted({*ARCHITECTURES, *SMALL}))
     raise InputError(f"arch: {arch!r} is not known, accepted: {known}, or {TIMM}<name> for any name in timm")
 
 
-def _small_networks() -> tuple[Mapping[str, Callable[[int], nn.Module]], str]:
-    """They, and the name of the final linear layer of each."""
-    from cloakbench.synthetic.small import HEAD, SMALL  # which imports timm, slowly, where it builds one
-
-    return SMALL, HEAD
-
-
 def _small(name: str, outputs: int | None) -> nn.Module:
+    from cloakbench.synthetic.small import SMALL
+
     if outputs is None:
         raise InputError(f"{name} ends in its class head and the weights have none; accepted: weights with it")
-    return _small_networks()[0][name](outputs)
+    return SMALL[name](outputs)
 
 
 def _timm_head(name: str) -> str:

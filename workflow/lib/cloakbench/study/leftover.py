@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from cloakbench.study.grid import covers_paper, links, shares, values_of
 from cloakbench.study.keys import ROLES
-from cloakbench.study.sources import crops, members, recognisers
+from cloakbench.study.sources import crafted_on, crops, members, recognisers
 
 RUNGS = ("look_at_crafted", "look_at_stored", "look_at_unrounded", "rank_crafted", "rank_stored", "rank_unrounded")
 # stages that only some studies have, by the entry of `measures` that asks for them
@@ -92,11 +92,7 @@ def _has_stage(stage: str, of: Mapping[str, str], config: Mapping) -> bool:
         case "margins":
             return name in targets
         case "look_at_photos" | "baseline":
-            return name in targets or ("ladder" in config.get("measures", []) and name in _crafted_on(config))
+            return name in targets or ("ladder" in config.get("measures", []) and name in crafted_on(config))
         case "compare":
             return covers_paper(config)
     return stage not in RUNGS or name in members(config, of["source"])
-
-
-def _crafted_on(config: Mapping) -> set[str]:
-    return {name for source in config["matrix"]["source"] for name in members(config, source)}

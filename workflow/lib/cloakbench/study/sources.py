@@ -26,10 +26,14 @@ def _ensemble(config: Mapping, source: str) -> Mapping:
     return config.get("ensembles", {}).get(source, {})  # in provenance.json of earlier versions there are none
 
 
+def crafted_on(config: Mapping) -> list[str]:
+    """All recognisers that the grid's sources are made of, sorted."""
+    return sorted({name for source in config["matrix"]["source"] for name in members(config, source)})
+
+
 def recognisers(config: Mapping) -> list[str]:
     """All recognisers of the grid, sorted."""
-    matrix = config["matrix"]
-    return sorted({*matrix["target"], *(name for source in matrix["source"] for name in members(config, source))})
+    return sorted({*config["matrix"]["target"], *crafted_on(config)})
 
 
 def crops(config: Mapping) -> list[str]:
