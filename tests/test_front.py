@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloakbench.statistics import front as module
-from cloakbench.statistics.front import budgets_needed, front, isotonic, needed, on_front, told
+from cloakbench.statistics.front import budgets_needed, front, isotonic, needed, on_front, rising, told
 
 points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
 
@@ -56,7 +56,7 @@ def faces(*rates: int) -> np.ndarray:
     ],
 )
 def test_the_needed_budget(rates, share, place):
-    found = needed(faces(*rates), range(100), share)
+    found = needed(rising(faces(*rates), range(100)), share)
     assert found.place == pytest.approx(place) and found.low <= found.place <= found.high
 
 
@@ -76,12 +76,12 @@ def test_its_interval_is_of_drawn_subjects():
         else:
             drawn.append(next(x / 1000 for x in range(2001) if np.interp(x / 1000, [0, 1, 2], rates) >= 50 - 1e-9))
     drawn.sort()
-    found = needed(hidden, subjects, 50)
+    found = needed(rising(hidden, subjects), 50)
     assert (found.low, found.high) == pytest.approx((drawn[24], drawn[974]), abs=2e-3)
 
 
 def test_nothing_is_said_beyond_the_grid():
-    low, high = needed(faces(100, 100), range(100), 50), needed(faces(0, 0), range(100), 50)
+    low, high = (needed(rising(faces(rate, rate), range(100)), 50) for rate in (100, 0))
     assert [told(place, [4, 128]) for place in low] == ["< 4"] * 3
     assert [told(place, [4, 128]) for place in high] == ["not reached at 128"] * 3
     assert told(0.5, [4, 8]) == "6.0" and told(0.5, [0.99, 0.97], 3) == "0.980"

@@ -199,13 +199,51 @@ def cwd(pid: int) -> Path | None:
         return None
 
 
-def test_a_job_dies_with_its_watch_and_is_lost(desk):
+def test_a_job_needs_no_parent_any_more(desk):
+    launcher = desk.start("2", "7")
+    _, parent = running(desk)
+    os.kill(parent, signal.SIGKILL)
+    assert until(lambda: not alive(parent)) and launcher.wait(30) == 7
+    assert desk.starts() == ["warm"] and desk.works() == "warm"
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_without_its_parent_a_job_dies_with_who_asked_for_it(desk, blow):
     launcher = desk.start("60", "0")
-    job, watch = running(desk)
-    os.kill(watch, signal.SIGKILL)
+    job, parent = running(desk)
+    os.kill(parent, signal.SIGKILL)
+    assert until(lambda: not alive(parent)) and alive(job)
+    launcher.send_signal(blow)
+    launcher.wait(10)
+    assert until(lambda: not alive(job), 10)
+
+
+def test_without_its_parent_a_killed_job_is_lost(desk):
+    launcher = desk.start("60", "0")
+    job, parent = running(desk)
+    os.kill(parent, signal.SIGKILL)
+    assert until(lambda: not alive(parent))
+    os.kill(job, signal.SIGKILL)
     assert "the job's process was lost" in launcher.communicate(timeout=10)[1]
-    assert launcher.returncode == os.EX_SOFTWARE
-    assert until(lambda: not alive(job), 10) and desk.starts() == ["warm"]
+    assert launcher.returncode == os.EX_SOFTWARE and desk.starts() == ["warm"]
+
+
+def test_nobody_waits_for_what_a_killed_job_leaves_behind(desk):
+    (desk.folder / "job.py").write_text(
+        "import os, time\nif not os.fork(): open('pid', 'w').write(f'{os.getpid()} 0 '); time.sleep(60)\n"
+        "while not os.path.exists('pid'): pass\nos.kill(os.getpid(), 9)"
+    )
+    assert desk.start().wait(30) == 128 + signal.SIGKILL
+    os.kill(running(desk)[0], signal.SIGKILL)
+
+
+def test_jobs_side_by_side_end_one_by_one(desk):
+    """In another order than they began; of one that is killed nobody else hears."""
+    long, short, killed = (desk.start(seconds, status) for seconds, status in (("3", "5"), ("0.5", "6"), ("60", "0")))
+    assert short.wait(30) == 6
+    killed.kill()
+    assert long.poll() is None and long.wait(30) == 5
+    assert desk.starts() == ["warm"] * 3
 
 
 def test_a_killed_job_is_told_from_a_finished_one(desk):
@@ -229,7 +267,8 @@ PARENTS = {  # what is wrong with the parent, as code in its torch
     "dies": "import os; os._exit(1)",
     "is killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "cannot fork": f"{NO_FORK}os.fork = fork",
-    "whose watch cannot fork": f"{NO_FORK}os.register_at_fork(after_in_child=lambda: setattr(os, 'fork', fork))",
+    "whose job dies": "import os\nos.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), 9))",
+    "whose job cannot be told to die": "import fcntl; del fcntl.F_SETSIG",
     "cannot receive": "import socket; del socket.recv_fds",
     "cannot send": "import socket; socket.socket.sendall = None",
 }
@@ -252,7 +291,7 @@ def test_a_parent_that_hangs_is_left_alone_and_runs_nothing_later(desk):
     (desk.libraries / "torch.py").write_text(f"import os, time; time.sleep(3); {forks}")
     assert desk.works(before="warm.PATIENCE = 0.5") == "plain" and "TimeoutError" in desk.why()
     forks = desk.folder / "forks"
-    assert until(lambda: forks.exists() and len(forks.read_text()) == 2), "a watch and the job that it would run"
+    assert until(lambda: forks.exists() and len(forks.read_text()) == 1), "the job that it would run"
     time.sleep(0.5)
     assert desk.starts() == ["plain"]
 

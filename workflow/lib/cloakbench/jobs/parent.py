@@ -3,11 +3,13 @@
     python -m cloakbench.jobs.parent SOCKET ADDRESS
 
 `warm.py` starts it and asks it: three streams, a job, READY back, GO, and in the end the exit status. A job begins
-with GO and not before, so who asked can change its mind until then. Between parent and job stands a watch, which ends
-the job when who asked is gone, and with which the job dies. Standard library only, and nothing of this project: a fork
-imports that itself, as it is by then.
+with GO and not before, so who asked can change its mind until then. When who asked is gone the system ends the job,
+for it was told to. A job tells its exit status itself, the parent that of one that could not: a job
+needs nobody but who asked for it. Standard library only, and nothing of this project: a fork imports that itself, as
+it is by then.
 """
 
+import fcntl
 import importlib
 import json
 import os
@@ -27,7 +29,8 @@ LATER_IMPORTS = [
     "facenet_pytorch",
     "timm.models.resnet",
     "torch.fx.experimental.optimization",
-    "statsmodels.api",
+    "statsmodels.stats.multitest",
+    "statsmodels.stats.proportion",
     "seaborn",
     "matplotlib.backends.backend_pdf",
 ]
@@ -37,26 +40,49 @@ READY, GO = b"R", b"G"
 
 
 def serve(server: socket.socket, address: Path) -> None:
-    """Import what is slow, then fork a watch for each job until none has come for IDLE seconds."""
+    """Import what is slow, then fork a process for each job until none has come for IDLE seconds."""
+    woken = woken_by_the_end_of_a_job()
     installed = packages()
     for name in FIRST_IMPORTS:
         _import(name)
     later = list(LATER_IMPORTS)
+    jobs: dict[int, socket.socket] = {}  # by process, who asked for it
     while True:
-        while later and not _waits(server, 0):
+        while later and not _ready([server, woken], 0):
             _import(later.pop(0))
-        if not _waits(server, IDLE):
-            if _children_left():
-                continue
+        ready = _ready([server, woken], IDLE)
+        if woken in ready:
+            woken.recv(4096)
+            tell_ends(jobs)
+        if not ready and not jobs:
             address.unlink(missing_ok=True)
-            if not _waits(server, 0):
+            if not (ready := _ready([server], 0)):
                 return
-        if packages() != installed:  # anew, with the same socket: who waits there goes on waiting
-            os.execv(sys.executable, [sys.executable, "-m", "cloakbench.jobs.parent", *sys.argv[1:]])
-        connection, _ = server.accept()
-        with connection:  # an error is this process's end, and a plain start for who is hung up on
-            _fork(lambda: _watch(server, connection))  # noqa: B023, it is called at once
-        _children_left()
+        if server in ready:
+            if packages() != installed:  # anew, with the same socket: who waits there goes on waiting
+                os.execv(sys.executable, [sys.executable, "-m", "cloakbench.jobs.parent", *sys.argv[1:]])
+            connection, _ = server.accept()
+            pid = _fork(lambda: _job(connection, [server, woken, *jobs.values()]))  # noqa: B023, it is called at once
+            jobs[pid] = connection
+
+
+def woken_by_the_end_of_a_job() -> socket.socket:
+    """A socket that has something to read when a child has ended."""
+    woken, wake = socket.socketpair()
+    for end in (woken, wake):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.detach(), warn_on_full_buffer=False)
+    return woken
+
+
+def tell_ends(jobs: dict[int, socket.socket]) -> None:
+    """Take the jobs that have ended out of `jobs`, and tell who asked for them their exit status."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if connection := jobs.pop(ended[0], None):
+                with connection, suppress(OSError):  # it may be gone
+                    connection.sendall(LENGTH.pack(shell_status(os.waitstatus_to_exitcode(ended[1]))))
 
 
 def packages() -> list[tuple[str, int]]:
@@ -74,17 +100,8 @@ def _import(name: str) -> None:
         importlib.import_module(name)
 
 
-def _waits(server: socket.socket, seconds: float) -> bool:
-    return bool(select.select([server], [], [], seconds)[0])
-
-
-def _children_left() -> bool:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
+def _ready(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
+    return select.select(sockets, [], [], seconds)[0]
 
 
 def _fork(child: Callable[[], int]) -> int:
@@ -97,32 +114,6 @@ def _fork(child: Callable[[], int]) -> int:
         status = child()
     finally:
         os._exit(status)
-
-
-def _watch(server: socket.socket, connection: socket.socket) -> int:
-    """Run one job in a fork, report its exit status; end it if the process that asked for it is gone."""
-    server.close()
-    header, streams, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
-    job = json.loads(_receive(connection, LENGTH.unpack(header)[0]))
-    woken, wake = socket.socketpair()  # by the job's death, for who waits for its connection as well
-    wake.setblocking(False)
-    signal.set_wakeup_fd(wake.fileno())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    begun, begin = os.pipe()
-    pid = _fork(lambda: _job(job, streams, connection, begin))
-    for file in (begin, *streams):
-        os.close(file)
-    if not os.read(begun, 1):
-        return os.EX_SOFTWARE
-    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-        ready, _, _ = select.select([woken, connection], [], [])
-        if connection in ready:  # closed, for nothing more is sent
-            os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return 0
-        woken.recv(1)
-    connection.sendall(LENGTH.pack(shell_status(os.waitstatus_to_exitcode(ended[1]))))
-    return 0
 
 
 def shell_status(status: int) -> int:
@@ -140,35 +131,35 @@ def _receive(connection: socket.socket, length: int) -> bytes:
     return bytes(data)
 
 
-def die_with_it() -> None:
-    """Let this process be killed when its parent ends, where the system can: nobody takes its outputs any more."""
-    with suppress(Exception):
-        import ctypes
-
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def _job(job: dict, streams: list[int], connection: socket.socket, begin: int) -> int:
+def _job(connection: socket.socket, others: list[socket.socket]) -> int:
     """The job itself: what a plainly started interpreter would find, then, at GO, the script."""
-    os.setpgid(0, 0)
-    die_with_it()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for other in others:
+        other.close()
+    os.setpgid(0, 0)
+    os.register_at_fork(after_in_child=connection.close)  # who waits for the end waits for none of its children
+    header, streams, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+    job = json.loads(_receive(connection, LENGTH.unpack(header)[0]))
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
+    fcntl.fcntl(connection, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(connection, fcntl.F_SETOWN, -os.getpgrp())
     connection.sendall(READY)
     if connection.recv(1) != GO:
         return os.EX_SOFTWARE
-    connection.close()
-    os.write(begin, GO)  # an error if the watch is gone
-    os.close(begin)
+    # from here on the system kills this process and its children when the other end is closed
+    fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
+    if _ready([connection], 0):  # it was closed before that
+        return os.EX_SOFTWARE
     _fresh_streams()
-    return _run(job["command"])
+    status = _run(job["command"])
+    connection.sendall(LENGTH.pack(status & 0xFF))
+    return status
 
 
 def _fresh_streams() -> None:

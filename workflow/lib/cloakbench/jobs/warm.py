@@ -60,9 +60,18 @@ def possible() -> bool:
 
 def start_plainly(command: list[str]) -> int:
     """Run the script in an interpreter of its own and wait for its exit status."""
-    job = subprocess.Popen([sys.executable, *command], preexec_fn=parent.die_with_it)
+    job = subprocess.Popen([sys.executable, *command], preexec_fn=die_with_it)
     signal.signal(signal.SIGTERM, lambda *_: job.terminate())
     return parent.shell_status(job.wait())
+
+
+def die_with_it() -> None:
+    """Let this process be killed when its parent ends, where the system can: nobody takes its outputs any more."""
+    with suppress(Exception):
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def forked(command: list[str]) -> socket.socket:
@@ -86,14 +95,15 @@ def forked(command: list[str]) -> socket.socket:
 
 
 def outcome(fork: socket.socket) -> int:
-    """Wait for the exit status of a job that has begun."""
+    """Wait for the exit status of a job that has begun, and for the end of its process."""
     answer = b""
     with suppress(ConnectionError):
-        answer = fork.recv(parent.LENGTH.size)
-    if len(answer) < parent.LENGTH.size:
+        while more := fork.recv(parent.LENGTH.size):
+            answer += more
+    if not answer:
         print("cloakbench: the job's process was lost", file=sys.stderr)
         return os.EX_SOFTWARE
-    return parent.LENGTH.unpack(answer)[0]
+    return parent.LENGTH.unpack_from(answer)[0]
 
 
 def connect() -> tuple[socket.socket, Path]:

@@ -38,33 +38,37 @@ def on_front(protection: Sequence[float], quality: Sequence[float]) -> np.ndarra
     return ~(at_least & better).any(axis=0)
 
 
-def needed(hidden: np.ndarray, subjects: Sequence[int], share: float) -> Needed:
-    """Where along the budgets a share of the faces, in percent, is protected.
+def rising(hidden: np.ndarray, subjects: Sequence[int]) -> np.ndarray:
+    """(1 + DRAWS, budgets), percent: the rates of hidden faces, made to rise along the budgets; those of all faces,
+    then those of each draw of as many subjects, each with all of its faces.
 
-    hidden: (faces, budgets) indicators, the smallest budget first; subjects: whose each face is. The rate is made to
-    rise (isotonic regression) and taken as straight between two budgets; nothing is said beyond the first and the last.
-    The interval is of DRAWS draws of as many subjects, each with all of its faces.
+    hidden: (faces, budgets) indicators, the smallest budget first; subjects: whose each face is.
     """
     _, whose = np.unique(np.asarray(subjects), return_inverse=True)
     people = int(whose.max()) + 1
     sums = np.stack([np.bincount(whose, column, people) for column in np.asarray(hidden, float).T], axis=1)
     photos = np.bincount(whose).astype(float)
     weights = np.random.default_rng(SEED).multinomial(people, [1 / people] * people, size=DRAWS)
-    drawn = [_reached(100 * rates, share) for rates in (weights @ sums) / (weights @ photos)[:, None]]
-    low, high = np.percentile(drawn, [2.5, 97.5], method="inverted_cdf")
-    return Needed(_reached(100 * sums.sum(axis=0) / photos.sum(), share), float(low), float(high))
+    drawn = (weights @ sums) / (weights @ photos)[:, None]
+    rates = np.vstack([100 * sums.sum(axis=0) / photos.sum(), 100 * drawn])
+    for row in np.flatnonzero((np.diff(rates, axis=1) < 0).any(axis=1)):
+        rates[row] = isotonic(rates[row])
+    return rates
 
 
-def _reached(rates: np.ndarray, share: float) -> float:
-    rising = isotonic(rates)
-    if rising[0] > share:
-        return -np.inf
-    if rising[-1] < share:
-        return np.inf
-    after = int(np.argmax(rising >= share))
-    if rising[after] == share or after == 0:
-        return float(after)
-    return after - 1 + (share - rising[after - 1]) / (rising[after] - rising[after - 1])
+def needed(rates: np.ndarray, share: float) -> Needed:
+    """Where along the budgets a share of the faces, in percent, is protected.
+
+    rates: as `rising` gives them, taken as straight between two budgets; nothing is said beyond the first and the last.
+    """
+    after = np.argmax(rates >= share, axis=1)
+    lower, upper = (rates[range(len(rates)), at] for at in (np.maximum(after - 1, 0), after))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = after - 1 + (share - lower) / (upper - lower)
+    places = np.where((upper == share) | (after == 0), after, between)
+    places[rates[:, 0] > share], places[rates[:, -1] < share] = -np.inf, np.inf
+    low, high = np.percentile(places[1:], [2.5, 97.5], method="inverted_cdf")
+    return Needed(float(places[0]), float(low), float(high))
 
 
 def isotonic(values: Sequence[float]) -> np.ndarray:
@@ -133,8 +137,9 @@ def budgets_needed(ranks: pd.DataFrame, quality: pd.DataFrame, k: int, missed: s
             continue
         budgets = sorted(wide)
         seen = [float(ssim[of["source"], of["attack"], of["storage"], eps]) for eps in budgets]
+        rates = rising(wide[budgets].to_numpy(int), wide.index.get_level_values("subject"))
         for share in SHARES:
-            found = needed(wide[budgets].to_numpy(int), wide.index.get_level_values("subject"), share)
+            found = needed(rates, share)
             eps = [told(place, budgets) for place in found]
             rows.append([*values, k, share, *eps, *(told(place, seen, 3) for place in found)])
     return pd.DataFrame(rows, columns=[*keys, "top_k", "share", "eps", "eps_low", "eps_high", *SSIM])

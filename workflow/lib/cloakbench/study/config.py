@@ -20,7 +20,8 @@ from snakemake.utils import validate
 from cloakbench.study.checks import ENCODED, at, check, check_unused, require
 from cloakbench.study.keys import DEFAULTS
 
-load_yaml = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # ten times faster, where it is
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it is
+load_yaml = partial(yaml.load, Loader=LOADER)
 FAMILY = ".schema.yaml"  # how the names of the schemas of attacks' families end
 
 
@@ -69,14 +70,14 @@ def refuse_torchscript(models: Any) -> None:
         require(not refused, f"models.{name}.arch: torchscript is no longer read; {anew}")
 
 
-class EachKeyOnce(yaml.SafeLoader):
+class EachKeyOnce(LOADER):
     """Refuses a mapping that has a key twice: YAML lets the last one win, and of two models of one name one is lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         lines: dict[str, int] = {}
         for key, _ in node.value:
             name, line = str(key.value), key.start_mark.line + 1
-            again = f"{self.name}, line {line}: {name!r} is there already, on line {lines.get(name)}"
+            again = f"{key.start_mark.name}, line {line}: {name!r} is there already, on line {lines.get(name)}"
             require(name not in lines, again)
             lines[name] = line
         return super().construct_mapping(node, deep)

@@ -106,8 +106,17 @@ def as_wildcards(cell: Mapping, matrix: Mapping = {}) -> dict[str, str]:
 
 def cell_of(wildcards: Mapping[str, str]) -> dict[str, str]:
     """The cell, or what else a job is told by wildcards, as text."""
-    told = {key: value.removeprefix(f"{key}=").rstrip("/") for key, value in wildcards.items() if key in DEFAULTS}
+    told = {key: setting(key, value) for key, value in wildcards.items() if key in DEFAULTS}
     return {key: value for key, value in (dict(wildcards) | told).items() if value or key not in told}
+
+
+def setting(key: str, value: str) -> str:
+    """What a cell holds, of what the wildcard of a key does.
+
+    >>> setting("role", "role=enrolled/"), setting("source", "facenet")
+    ('enrolled', 'facenet')
+    """
+    return value.removeprefix(f"{key}=").rstrip("/")
 
 
 def values_of(key: str, matrix: Mapping) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cloakbench.study.grid import covers_paper, links, shares, values_of
+from cloakbench.study.grid import covers_paper, links, setting, shares, values_of
 from cloakbench.study.keys import ROLES
 from cloakbench.study.sources import crafted_on, crops, members, recognisers
 
@@ -52,7 +52,7 @@ def left_over(config: Mapping) -> Callable[[str, Mapping], bool]:
 def _known(config: Mapping) -> dict[str, set[str]]:
     """By wildcard, all that it may hold."""
     matrix, chunks = config["matrix"], config["compute"]["chunks"]
-    return {key: {value.removeprefix(f"{key}=").rstrip("/") for value in values_of(key, matrix)} for key in matrix} | {
+    return {key: {setting(key, value) for value in values_of(key, matrix)} for key in matrix} | {
         "model": {*recognisers(config)},
         "crop": {*crops(config)},
         "part": {*map(str, range(chunks))} if chunks > 1 else set(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cloakbench.files.writing import writing
-from cloakbench.jobs.parent import die_with_it
+from cloakbench.jobs.warm import die_with_it
 from cloakbench.synthetic.render import render
 
 
