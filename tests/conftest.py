@@ -50,10 +50,10 @@ def complete(config: dict) -> dict:
     return config
 
 
-def checkout_copy(path: Path) -> Path:
-    """A copy of the project in which every file is newer than any result."""
-    unwanted = shutil.ignore_patterns(".*", "results", "logs", "__pycache__")
-    return Path(shutil.copytree(ROOT, path, ignore=unwanted, copy_function=shutil.copyfile))
+def checkout_copy(path: Path, dated: bool = False) -> Path:
+    """A copy of the project in which every file is newer than any result; dated: as old as here, and compiled."""
+    unwanted = shutil.ignore_patterns(".*", "results", "logs", *([] if dated else ["__pycache__"]))
+    return Path(shutil.copytree(ROOT, path, ignore=unwanted, copy_function=shutil.copy2 if dated else shutil.copyfile))
 
 
 def digests(directory: Path, *patterns: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ def test_there_are_enough():
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda path: path.stem)
 def test_a_planted_bug_is_found(patch, tmp_path):
-    root = checkout_copy(tmp_path / "cloakbench")
+    root = checkout_copy(tmp_path / "cloakbench", dated=True)
     # outside of any repository git applies a patch to files as they are
     alone = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path), "PYTHONPATH": str(root / "workflow/lib")}
     subprocess.run(["git", "apply", patch], cwd=root, env=alone, check=True, timeout=60)
