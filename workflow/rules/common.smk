@@ -1,4 +1,5 @@
 # What all rules share: how a job starts, and the version of the code that it runs.
+import atexit
 import hashlib
 import re
 from functools import cache
@@ -27,8 +28,8 @@ shell.prefix("set -euo pipefail; IFS=; set -o noglob; ")
 from cloakbench.attacks.families import parts
 from cloakbench.files.inspection import Inspection, inspect, level
 from cloakbench.jobs.readable import Readable
+from cloakbench.jobs.versions import Versions
 from cloakbench.files.seals import read_seal, sha256
-from cloakbench.study.code import Library
 
 
 @cache
@@ -95,7 +96,8 @@ def own_rules():
     return {name: proxy.rule for name, proxy in rules._rules.items()}
 
 
-CODE = Library(LIBRARY)
+CODE = Versions(LIBRARY)
+atexit.register(CODE.keep)
 
 
 def code_of(start):

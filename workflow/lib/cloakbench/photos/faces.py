@@ -14,13 +14,13 @@ import torch
 from cloakbench.errors import InputError
 from cloakbench.files import seals
 from cloakbench.jobs import devices
+from cloakbench.jobs.versions import Versions
 from cloakbench.photos import looks
 from cloakbench.photos.detectors import Detection, Detector, face_of
 from cloakbench.photos.face_store import FaceStore
 from cloakbench.photos.images import read_photo
 from cloakbench.photos.looks import Looks, packed, unpacked
 from cloakbench.photos.not_photos import reason_against
-from cloakbench.study.code import Library
 
 # whose versions decide what is found, to the last bit: of the detector and of what decodes and resizes its pictures
 # and all that these run
@@ -87,7 +87,7 @@ def known_faces(folder: Path, device: torch.device) -> Faces:
     versions = {name: version(name) for name in LIBRARIES} | {"torch": torch.__version__}  # with its build
     # what a file of faces was made with is no other for their being known already
     seals.note(**{name: versions[name] for name in ("facenet-pytorch", "torchvision", "pillow")})
-    code = Library(Path(__file__).parents[2])
+    code = Versions(Path(__file__).parents[2])
     about = {
         "form": 1,  # of an entry
         "detector": "MTCNN",
@@ -96,6 +96,7 @@ def known_faces(folder: Path, device: torch.device) -> Faces:
         "threads": torch.get_num_threads(),
         "code": [code.version(f"cloakbench.photos.{name}") for name in DECIDING],
     }
+    code.keep()
     return Faces(lambda: Detector(device), FaceStore(folder, about))
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 PACKAGE = "cloakbench"
 # What carries a job (its command line, log and seals) puts no byte into an output, of the keys of a cell a job is told
 # those that it has, and what reads code decides what is done again, not how.
-CARRIERS = {f"{PACKAGE}.{name}" for name in ("jobs.command", "files.seals", "study.keys", "study.code")}
+CARRIERS = {
+    f"{PACKAGE}.{name}" for name in ("jobs.command", "jobs.versions", "files.seals", "study.keys", "study.code")
+}
 TOLD = {"print", "warn", "tqdm", "debug", "info", "warning", "error", "critical", "exception"}  # what people read
 WORDING = {"help", "desc", "description", "unit", "metavar"}  # and this, whoever is told
 UNSAID = {"ctx", "kind", "type_comment"}  # of a parsed piece of code, what says nothing of what it does
