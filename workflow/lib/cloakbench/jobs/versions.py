@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from cloakbench.files.seals import sha256
 from cloakbench.jobs.private import own_folder
 from cloakbench.study.code import Choice, Library
 
@@ -27,7 +28,7 @@ class Versions:
 
     def version(self, start: Path | str, chosen: Choice | None = None) -> str:
         """As `Library.version`."""
-        said = hashlib.sha256(start.read_bytes()).hexdigest() if isinstance(start, Path) else start
+        said = sha256(start) if isinstance(start, Path) else start
         asked = _hash(said, {registry: sorted(entries) for registry, entries in (chosen or {}).items()})
         if asked not in self.known:
             self.known[asked], self.new = self.library.version(start, chosen), True
@@ -48,7 +49,7 @@ class Versions:
 
 def _state(root: Path) -> list[tuple[str, str]]:
     files = sorted(root.rglob("*.py"))
-    return [(str(path.relative_to(root)), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    return [(str(path.relative_to(root)), sha256(path)) for path in files]
 
 
 def _hash(*what: object) -> str:

@@ -100,7 +100,7 @@ def outcome(fork: socket.socket) -> int:
     with suppress(ConnectionError):
         while more := fork.recv(parent.LENGTH.size):
             answer += more
-    if not answer:
+    if len(answer) < parent.LENGTH.size:
         print("cloakbench: the job's process was lost", file=sys.stderr)
         return os.EX_SOFTWARE
     return parent.LENGTH.unpack_from(answer)[0]
