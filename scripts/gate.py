@@ -35,8 +35,8 @@ def main(options):
         some, way = parts[0][: options.batch], links(options.eps)
         crafting = cost.Crafting(options.attacks, options.eps, way, len(labels), options.parts)
         print(f"crafting on {options.name}: {cost.of_crafting(crafting, source, some, device, recogniser)}")
-        if options.comparisons:
-            print(can_be_told(people["subject"].nunique(), options.comparisons))
+        for reference, tests in options.comparisons.items():
+            print(can_be_told(people["subject"].nunique(), len(people), tests, reference))
     if options.cells_shown:
         told = cost.of_looking(recogniser, options.cells_shown, len(labels), options.parts, parts[0][:1], device)
         print(f"shown to {options.name}: {told}")
@@ -59,7 +59,8 @@ if __name__ == "__main__":
     arguments.add_argument("--attacks", type=json.loads, help="JSON: those to craft on it, to estimate the cost")
     arguments.add_argument("--eps", type=int, nargs="*", default=[], help="their budgets")
     arguments.add_argument("--cells-shown", type=int, default=0, help="whose faces it will be shown as a target")
-    arguments.add_argument("--comparisons", type=int, default=0, help="of attacks with one of them, in the whole study")
+    compared = "JSON: with which attack the study compares others, and how often"
+    arguments.add_argument("--comparisons", type=json.loads, default={}, help=compared)
     arguments.add_argument("--parts", type=int, default=1, help="jobs that a cell is spread over")
     command.precision_option(arguments)
     command.compute_options(arguments)

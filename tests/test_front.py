@@ -85,6 +85,7 @@ def test_nothing_is_said_beyond_the_grid():
     assert [told(place, [4, 128]) for place in low] == ["< 4"] * 3
     assert [told(place, [4, 128]) for place in high] == ["not reached at 128"] * 3
     assert told(0.5, [4, 8]) == "6.0" and told(0.5, [0.99, 0.97], 3) == "0.980"
+    assert told(-np.inf, [0.95], 3, ">") == "> 0.95"  # of one budget: a smaller one leaves more
 
 
 QUALITY = pd.DataFrame(
@@ -111,7 +112,7 @@ def test_the_tables():
 
 
 def test_the_budget_stands_beside_the_ssim_that_it_leaves():
-    cell = {"photo": 0, "source": "a", "attack": "bim", "storage": "j", "target": "b", "detected": 1}
+    cell = {"photo": 0, "source": "a", "attack": "bim", "storage": "j", "target": "b", "detected": 1, "classes": 9}
     of_each = [(eps, rank, subject) for eps, rank in ((4, 0), (8, 9)) for subject in range(30)]
     rows = [cell | {"subject": subject, "eps": eps, "rank": rank} for eps, rank, subject in of_each]
     found = budgets_needed(pd.DataFrame(rows).astype({"rank": "Int64"}), QUALITY, 1).set_index("share")
@@ -120,7 +121,7 @@ def test_the_budget_stands_beside_the_ssim_that_it_leaves():
 
 
 def test_of_dropped_faces_those_count_that_were_found_at_every_budget():
-    cell = {"photo": 0, "source": "a", "attack": "bim", "storage": "j", "target": "b"}
+    cell = {"photo": 0, "source": "a", "attack": "bim", "storage": "j", "target": "b", "classes": 9}
     of_each = [(4, 0, 0), (4, 9, 1), (4, 9, 2), (8, 9, 0), (8, 9, 1), (8, None, 2)]
     rows = [
         cell | {"subject": subject, "eps": eps, "rank": rank, "detected": int(rank is not None)}

@@ -17,6 +17,7 @@ from cloakbench import __main__ as command
 from cloakbench.errors import InputError
 from cloakbench.statistics.intervals import Pairs, newcombe, of_difference
 from cloakbench.statistics.paired import (
+    ALPHA,
     can_be_told,
     compare,
     comparisons,
@@ -62,14 +63,28 @@ def test_holm_among_those_that_can_be_significant():
 
 
 def test_the_least_difference_that_can_be_significant():
-    for subjects, tests in ((62, 1), (62, 10), (100, 5)):
-        discordant = round(least_significant(subjects, tests) * subjects / 100)
+    for subjects, faces, tests in ((62, 62, 1), (62, 62, 10), (100, 100, 5), (62, 310, 5)):
+        discordant = round(least_significant(subjects, faces, tests) * faces / 100)
         assert sign_flips([1] * discordant) <= 0.05 / tests < sign_flips([1] * (discordant - 1))
+    assert least_significant(6, 60, 5) > 100  # 2 ** -6 is all that six subjects can come to
 
 
 def test_it_is_said_beforehand():
-    assert "11.3 percentage points" in can_be_told(62, 5) and "8.1" in can_be_told(62, 1)
-    assert can_be_told(3, 2) == "3 subjects are too few to tell any difference between two attacks from chance"
+    assert "11.3 percentage points" in can_be_told(62, 62, 5, "bim") and "8.1" in can_be_told(62, 62, 1, "bim")
+    few = "3 subjects are too few to tell any difference to bim from chance (2 comparisons)"
+    assert can_be_told(3, 30, 2, "bim") == few
+
+
+def test_from_the_least_difference_on_any_is_significant_in_any_family():
+    """Ten that differ in one direction alone, of 62 in a family of so many that twelve are asked for, may still be."""
+    for discordant, alone in ((12, True), (10, False)):
+        for others in (0.001, 0.2, 1.0):
+            ps, least = [sign_flips([1] * discordant), *[others] * 119], [sign_flips([1] * discordant), *[1e-9] * 119]
+            found = holm(ps, least)[0]
+            assert (found <= ALPHA) or not alone
+    few_could_be = [sign_flips([1] * 10), *[1.0] * 119]
+    assert holm(few_could_be, few_could_be)[0] < ALPHA
+    assert least_significant(62, 62, 120) == pytest.approx(100 * 12 / 62)
 
 
 def cells(hidden: dict[str, list], subjects=None, eps=8) -> pd.DataFrame:
@@ -98,6 +113,7 @@ def test_the_table_by_hand():
     assert found.loc["mi", ["faces", "both", "only", "only_reference", "neither"]].tolist() == [8, 2, 4, 1, 1]
     assert found.loc["mi", ["psr", "psr_reference", "difference"]].tolist() == [75, 37.5, 37.5]
     assert found.loc["mi", "p"] == pytest.approx(sign_flips([1] * 4 + [-1]))
+    assert found.loc["mi", "p_exact"] == pytest.approx(2 * 6 / 2**5) and (found["classes"] == 10).all()
     assert found.loc["mi", ["low", "high"]].tolist() == pytest.approx([100 * x for x in newcombe(Pairs(2, 4, 1, 1))])
     assert found.loc["di", ["both", "only", "only_reference"]].tolist() == [2, 0, 1]
     dropped = compare(cells(HIDDEN), "bim", 1, "drop").set_index("attack")
@@ -117,7 +133,7 @@ def test_all_comparisons_with_one_attack_are_a_family():
     found = compare(both, "bim", 1)
     assert list(found["eps"]) == [8, 8, 16, 16] and (found["tests"] == 4).all()
     assert found["p_adjusted"].tolist() == holm(found["p"].to_list(), [sign_flips([1] * 5), 1.0] * 2)
-    assert (found["least"] == least_significant(8, 4)).all()
+    assert (found["least"] == least_significant(8, 8, 4)).all()
 
 
 def test_no_cloak_is_a_reference_too():

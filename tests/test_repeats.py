@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from cloakbench.report.repeats import repeated
 from cloakbench.report.verify import differences
 from cloakbench.statistics import repeats
 from cloakbench.statistics.intervals import of_share
-from conftest import TOY, snakemake
+from conftest import TOY, forge, snakemake
 
 CELL = {"source": "a", "attack": "bim", "eps": 4, "storage": "png", "target": "b"}
 
@@ -62,6 +63,22 @@ def test_noise_is_told_from_people():
     assert found[["lowest", "highest", "difference"]].tolist() == [50, 62.5, 12.5]
 
 
+def test_photographs_of_one_person_are_no_independent_trials():
+    """Each photograph three times over says no more: the same p, spread and errors."""
+    thrice, counts = lambda one: pd.concat([one.assign(photo=photo) for photo in range(3)]), [50, 30, 58]
+    shown = [ranks([1] * count + [0] * (62 - count)) for count in counts]
+    once, often = repeats.draws(shown, 1).iloc[0], repeats.draws([*map(thrice, shown)], 1).iloc[0]
+    assert often["n"] == 3 * once["n"] and often["psr"] == pytest.approx(once["psr"])
+    # nearly: Student's t for the effective number of trials, and never fewer than there are people
+    assert often["p"] == pytest.approx(once["p"], rel=0.1)
+    assert often["spread"] == pytest.approx(once["spread"], rel=0.02)
+    rows = ["111", "111", "000", "101", "001", "111", "000", "110"]
+    shown = [ranks([int(row[repeat]) for row in rows]) for repeat in range(3)]
+    once, often = repeats.noise(shown, 1).iloc[0], repeats.noise([*map(thrice, shown)], 1).iloc[0]
+    told = ["psr", "between", "error", "changed", "lowest", "highest"]
+    assert often[told].tolist() == pytest.approx(once[told].tolist())
+
+
 def test_studies_without_a_common_cell_make_an_empty_table():
     """Whoever asked reads that there is none, whatever the kind of repeat."""
     apart = [ranks([1, 0]), ranks([1, 0]).assign(eps=8)]
@@ -102,7 +119,8 @@ def test_the_kind_is_what_differs(studies, other, kind):
     assert table["n"].tolist() == [4, 4] if kind == "draws" else [2, 2]
     command = [sys.executable, "-m", "cloakbench", "repeats", studies / "one", studies / other]
     run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 0 and "| pgd1" in run.stdout and run.stdout.count("config ") == 2, run.stderr
+    assert run.returncode == 0 and run.stdout.count("config ") == 2, run.stderr
+    assert "among" in run.stdout and "| pgd1" in run.stdout
 
 
 def refusal(*named) -> str:
@@ -118,4 +136,16 @@ def test_what_is_no_repeat_is_refused_in_one_line(studies):
     write_photos(studies / "mixed/subjects.csv", pd.concat([one.iloc[:1], other.iloc[1:]], ignore_index=True))
     refused = refusal(studies / "one", studies / "mixed")
     assert "mixed: share 1 of 2 subjects; repeated draws have nobody in common (dataset.draws and draw)" in refused
+    for name in ("fewer", "scaled"):
+        shutil.copytree(studies / "other", studies / name)
+    enrolled, facts = read_photos(studies / "one/enrolment.csv"), studies / "scaled/provenance.json"
+    count = len(enrolled)
+    write_photos(studies / "fewer/enrolment.csv", enrolled.iloc[1:])
+    told = f"fewer: other gallery ({count} and {count - 1} enrolled photos, {count - 1} in both; dataset.draws keeps"
+    assert told in refusal(studies / "one", studies / "fewer")
+    scaled = json.loads(facts.read_text())
+    scaled["config"]["models"]["resnet50"]["std"] = 2
+    facts.write_text(json.dumps(scaled))
+    forge(facts)
+    assert "scaled: other models (resnet50)" in refusal(studies / "one", studies / "scaled")
     assert "some have the same random numbers" in refusal(*(studies / name for name in ("one", "noise", "again")))

@@ -73,7 +73,8 @@ def test_several_storages_are_told_apart(psr):
 
 def test_hostile_names_are_text_in_every_format(psr):
     table = tables.table1(psr)
-    latex, markdown = tables.to_latex(table, ABOUT), tables.to_markdown(table, tables.clean_faces(psr), ABOUT)
+    clean = tables.clean_faces(psr)
+    latex, markdown = tables.to_latex(table, clean, ABOUT), tables.to_markdown(table, clean, ABOUT)
     assert r"\input{x}" not in latex and r"\textbackslash{}input\{x\}" in latex and r"a\_b" in latex
     assert "<script>" not in markdown and r"\<script\>\|\`a\`" in markdown and r"a\_b" in markdown
 
@@ -87,7 +88,8 @@ def test_a_cell_without_a_face_is_empty_everywhere(psr, whole_row):
     assert len(table) == 10
     lines = tables.to_csv(table).splitlines()
     assert lines[3].startswith("z,bim,16,,,") and lines[3].endswith(",,," if whole_row else ",26.0,66.0")
-    markdown, latex = tables.to_markdown(table, tables.clean_faces(psr), ABOUT), tables.to_latex(table, ABOUT)
+    clean = tables.clean_faces(psr.assign(classes=62))
+    markdown, latex = tables.to_markdown(table, clean, ABOUT), tables.to_latex(table, clean, ABOUT)
     assert markdown.count(" -- |") == latex.count("& --") == (8 if whole_row else 4)
     assert "nan |" not in markdown and "nan &" not in latex and " 14.0 |" in markdown
     figure = curves(psr, "z", "jpeg75", ABOUT)
@@ -224,6 +226,11 @@ def test_the_summary_has_a_row_a_source_target_and_attack(psr):
     ]
     with pytest.raises(InputError, match=r"top-3 is not in psr\.csv; known: 1, 5"):
         tables.summary(whole, 3)
+    both, any_ = whole[whole["source"] == "z"].assign(source="both"), any_[any_["source"] == "z"].assign(source="both")
+    for members, order in (["z"], ["z", "z or a\\_b", "a\\_b"]), (["z", "a_b"], ["z", "a\\_b", "z or a\\_b"]):
+        page = tables.summary(both, 1, any_, {"ensembles": {"both": {"members": members}}})
+        judges = [line.split("|")[2].strip() for line in page.splitlines()[2:]]
+        assert [*dict.fromkeys(judges)] == order
 
 
 def test_a_face_that_was_not_found_explains_no_empty_column():

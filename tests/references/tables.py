@@ -62,6 +62,9 @@ class Study:
                     if (face["subject"], face["photo"]) == (row["subject"], row["photo"]):
                         face.update(row)
 
+    def classes(self, target: str) -> int:
+        return next(int(rows[0]["classes"]) for key, rows in self.cells.items() if key[4] == target)
+
     def clean(self, key: tuple) -> list[dict]:
         return self.cells[key[0], "clean", "0", key[3], key[4]]
 
@@ -106,6 +109,10 @@ def mid_p(b: int, c: int) -> float:
         return 1.0
     below = sum(math.comb(n, i) for i in range(least + 1)) / 2**n
     return min(1.0, 2 * below - math.comb(n, least) / 2**n)
+
+
+def exact_p(b: int, c: int) -> float:
+    return min(1.0, 2 * sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c))
 
 
 def rates(study: Study, key: tuple, rows: list[dict], clean: list[dict], photographs: list[int], k: int) -> dict:
@@ -214,6 +221,7 @@ def check_comparisons(study: Study) -> int:
             found = {"faces": n, "both": a, "only": b, "only_reference": c, "neither": d}
             found |= {"psr": 100 * (a + b) / n, "psr_reference": 100 * (a + c) / n, "difference": 100 * (b - c) / n}
             found |= {"low": 100 * bounds[0], "high": 100 * bounds[1], "p": p, "p_adjusted": after}
+            found |= {"p_exact": exact_p(b, c), "classes": study.classes(row["target"])}
             compared += compare(
                 "comparisons.csv", row, found | {"tests": len(family), "least": 100 * fewest / n, "top_k": 1}
             )
@@ -252,6 +260,7 @@ def check_front(study: Study) -> int:
         low, high = wilson(count, len(faces))
         costs = {measure: median(study, key, measure) for measure in ("ssim", "psnr")}
         found = {"psr": 100 * count / len(faces), "psr_low": 100 * low, "psr_high": 100 * high} | costs
+        found |= {"classes": study.classes(key[4])}
         compared += compare("front.csv", row, found)
         points[key] = (count, {"front_eps": -int(key[2]), "front_ssim": costs["ssim"], "front_psnr": costs["psnr"]})
     for row in table:
@@ -293,7 +302,7 @@ def reached(rates: list[float], share: float) -> float:
 def says(text: str, place: float, axis: list[float], digits: int) -> bool:
     """Whether a table tells this place along an axis; of two roundings of one number both are right."""
     if place == -math.inf:
-        return text == f"{'<' if axis[-1] >= axis[0] else '>'} {round(axis[0], digits):g}"
+        return text == f"{'<' if digits == 1 else '>'} {round(axis[0], digits):g}"
     if place == math.inf:
         return text == f"not reached at {round(axis[-1], digits):g}"
     before = min(int(place), len(axis) - 1)
@@ -319,6 +328,7 @@ def check_needed(study: Study) -> int:
             for times in draws.tolist()
         )
         places += [percentile(found, 2.5), percentile(found, 97.5)]
+        compared += compare("needed.csv", row, {"classes": study.classes(row["target"])})
         seen = [median(study, key, "ssim") for key in keys]
         for names, axis, digits in (
             (("eps", "eps_low", "eps_high"), budgets, 1),
@@ -379,6 +389,7 @@ def check_ladder(study: Study) -> int:
                 face["detected"] != "1" for face in study.cells[source, attack, eps, storage, judged_by]
             )
             found = {"n": n, "hidden": sum(shown), "lost": lost or 0} | columns("psr", rate(sum(shown), n))
+            found |= {"classes": study.classes(judge) if judge in targets else math.nan}
             before = number - 1 if name != "other" else len(own) - 1
             assert row["before"] == (rungs[before][0] if number else "")
             if number:
@@ -472,7 +483,7 @@ def check_groups(study: Study) -> int:
                 own = rates_of(people)
                 if others is not None and len(others) >= LEAST:
                     difference = tuple(apart(one, other) for one, other in zip(own, rates_of(others), strict=True))
-            found |= columns("psr", own[0]) | columns("gain", own[1])
+            found |= columns("psr", own[0]) | columns("gain", own[1]) | {"classes": study.classes(key[4])}
             found |= columns("difference", difference[0]) | columns("gain_difference", difference[1])
             compared += compare("groups.csv", row, found)
     return compared

@@ -295,8 +295,10 @@ def cost_options(wildcards):
     if LADDERED:
         laddered = [*rungs("craft"), *rungs("store"), *rounded_rungs()]
         shown += sum(one["model"] == wildcards.model for one in laddered)
-    compared = [cell for cell in cells(MATRIX) if cell["attack"] not in (CLEAN["attack"], reference(config))]
-    told = f"--cells-shown {shown} --comparisons {len(compared)} --parts {len(PARTS.get('part', [0]))}"
+    attacks = [cell["attack"] for cell in cells(MATRIX) if cell["attack"] != CLEAN["attack"]]
+    others = sum(attack != reference(config) for attack in attacks)
+    compared = shlex.quote(json.dumps(({reference(config): others} if others else {}) | {"no cloak": len(attacks)}))
+    told = f"--cells-shown {shown} --comparisons {compared} --parts {len(PARTS.get('part', [0]))}"
     sources = [source for source in MATRIX["source"] if wildcards.model in members(config, source)]
     if not sources:
         return told

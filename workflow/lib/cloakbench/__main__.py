@@ -85,8 +85,9 @@ def run_summary(options: Namespace) -> int:
 
     strongest = options.study / "strongest.csv"
     tables = read_psr(options.study / "psr.csv"), read_psr(strongest) if strongest.exists() else None
-    print(summary(tables[0], options.top_k, tables[1]))
-    print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(facts_of(options.study))}")
+    facts = facts_of(options.study)
+    print(summary(tables[0], options.top_k, tables[1], facts["config"]))
+    print(f"\nTop-{options.top_k} PSR in percent with 95 % Wilson intervals; {_repeatable(facts)}")
     return 0
 
 

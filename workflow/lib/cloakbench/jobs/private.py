@@ -1,7 +1,6 @@
 """A folder for what the jobs of one user on one machine share: sockets and locks. Standard library only."""
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -10,7 +9,11 @@ def own_folder(place: Path | None = None) -> Path:
 
     Raises OSError where there can be none, PermissionError if somebody else's lies in its place.
     """
-    directory = (place or Path(tempfile.gettempdir())) / f"cloakbench-{os.getuid()}"
+    if place is None:
+        import tempfile  # here, for a job that starts warm names its place
+
+        place = Path(tempfile.gettempdir())
+    directory = place / f"cloakbench-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:

@@ -9,7 +9,8 @@ job has its own process, working directory and standard streams, and dies with t
 goes wrong before the script has begun, it is started plainly, and its log says why; after that it is begun no second
 time. It is plain by design under CLOAKBENCH_WARM=0, on other systems than Linux, whose libraries do not bear a fork,
 and inside a Slurm job, whose steps share no process. Of a job that crashed or was killed, which cannot speak for
-itself, this process tells the last lines. Standard library only: this is the one module that every job imports cold.
+itself, this process tells the last lines. Standard library only, and little of it: this is the one module that every
+job imports cold, so what few of them need is imported where they need it.
 """
 
 import fcntl
@@ -18,9 +19,7 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,7 +47,7 @@ def main() -> None:
             os.environ[WHY] = f"{type(error).__name__}: {error}"
     status = start_plainly(command) if fork is None else outcome(fork)
     if status >= os.EX_SOFTWARE:
-        from cloakbench.jobs.endings import tell  # here, for few jobs need it
+        from cloakbench.jobs.endings import tell
 
         tell(command, status)
     sys.exit(status)
@@ -60,6 +59,8 @@ def possible() -> bool:
 
 def start_plainly(command: list[str]) -> int:
     """Run the script in an interpreter of its own and wait for its exit status."""
+    import subprocess
+
     job = subprocess.Popen([sys.executable, *command], preexec_fn=die_with_it)
     signal.signal(signal.SIGTERM, lambda *_: job.terminate())
     return parent.shell_status(job.wait())
@@ -123,9 +124,7 @@ def connect() -> tuple[socket.socket, Path]:
 
 def places() -> Iterator[Path]:
     """Where the parent's socket may lie: the path of one has at most 107 bytes, and TMPDIR may be deep, or full."""
-    with suppress(OSError):
-        yield Path(tempfile.gettempdir())
-    yield from map(Path, filter(None, [os.environ.get("XDG_RUNTIME_DIR"), "/tmp"]))
+    yield from map(Path, filter(None, [os.environ.get("TMPDIR"), os.environ.get("XDG_RUNTIME_DIR"), "/tmp"]))
 
 
 def key() -> str:
@@ -196,6 +195,8 @@ def _wait_for(lock) -> None:
 
 def _start(address: Path) -> None:
     """Start a parent. It is given its socket, which must be had before seconds are spent on imports."""
+    import subprocess
+
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))

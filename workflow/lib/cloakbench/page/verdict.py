@@ -117,9 +117,9 @@ def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
 
 
 def _least(row: Mapping) -> str:
-    """What so few subjects and so many tests can show at all."""
-    least = "no difference" if row["least"] > 100 else f"only {row['least']:.0f} points or more"
-    return f": with so few people {least} could be told from it"
+    """What so few subjects and so many tests can show, whatever the other tests come to."""
+    least = "no difference" if row["least"] > 100 else f"only one of {row['least']:.0f} points or more"
+    return f": with so few people {least} is sure to be told from it"
 
 
 def _compared(of: Shown, state: State, against: str, **other: Any) -> Mapping | None:

@@ -18,8 +18,9 @@ from cloakbench.study.keys import DEFAULTS
 
 
 def groups(study: Path, config: Mapping) -> str:
-    """The table, from a results folder: a row a source, attack, eps, storage, target and group, at the smallest k.
-    config: matrix, top_k, detection, and of dataset whether it has attributes.
+    """The table, from a results folder: a row a source, attack, eps, storage, target and group, at the smallest k;
+    classes: how many people the target names. config: matrix, top_k, detection, and of dataset whether it has
+    attributes.
 
     Raises InputError for a leaf file that is damaged or misplaced, or of other faces than the others.
     """
@@ -33,9 +34,10 @@ def groups(study: Path, config: Mapping) -> str:
     for cell in cells(matrix):
         faces = read_cell(study / "ranks", cell)
         clean = read_cell(study / "ranks", cell | CLEAN) if cell["attack"] != CLEAN["attack"] else None
-        tables.append(by_group(faces, clean, of[cell["target"]], k, missed).assign(**cell))
+        rows = by_group(faces, clean, of[cell["target"]], k, missed)
+        tables.append(rows.assign(**cell, classes=faces["classes"].iloc[0]))
     given = {key: DEFAULTS[key] for key in DEFAULTS if key in matrix}
-    table = pd.concat(tables, ignore_index=True).reindex(columns=[*keys_of("classify", matrix), *COLUMNS])
+    table = pd.concat(tables, ignore_index=True).reindex(columns=[*keys_of("classify", matrix), *COLUMNS, "classes"])
     return table.fillna(given).to_csv(index=False)
 
 

@@ -17,7 +17,8 @@ from cloakbench.study.sources import members
 
 def ladder(study: Path, config: Mapping) -> str:
     """The table, from a results folder: a row a source, attack, eps, storage, member of the source and rung, at the
-    smallest k. config: matrix, top_k, detection, attacks and ensembles.
+    smallest k; classes: how many people whoever judges it names, where it is a target of the study. config: matrix,
+    top_k, detection, attacks and ensembles.
 
     Raises InputError for a leaf file that is damaged or misplaced, or of other faces than the others.
     """
@@ -32,6 +33,9 @@ def ladder(study: Path, config: Mapping) -> str:
     keys = [key for key in keys_of("classify", matrix) if key != "target"]
     given = {key: DEFAULTS[key] for key in DEFAULTS if key in matrix}
     table = pd.concat(tables, ignore_index=True).reindex(columns=[*keys, "member", *COLUMNS])
+    first = {cell["target"]: cell for cell in reversed([*cells(matrix)])}
+    among = {target: read_cell(study / "ranks", cell)["classes"].iloc[0] for target, cell in first.items()}
+    table["classes"] = table["judged_by"].map(among).astype("Int64")
     return table.fillna(given).to_csv(index=False)
 
 

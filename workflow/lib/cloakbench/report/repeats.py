@@ -34,6 +34,8 @@ KINDS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
     ),
 }
 
+READS = ("arch", "head", "crop", "mean", "std")  # of a model: what a face and its scores depend on beside the weights
+
 
 class Repeated(NamedTuple):
     """kind: of KINDS. facts: provenance.json of each study."""
@@ -46,20 +48,22 @@ class Repeated(NamedTuple):
 def repeated(studies: Sequence[Path], k: int) -> Repeated:
     """The kind of repeat, and its table of the cells that all studies have.
 
-    Raises InputError for fewer than two studies, for studies that ask different questions, that share some of their
-    subjects and not all, or of the same subjects some with other random numbers and some not.
+    Raises InputError for fewer than two studies, for studies that ask different questions, that search other galleries,
+    that share some of their subjects and not all, or of the same subjects some with other random numbers and some not.
     """
     if len(studies) < 2:
         raise InputError("one study repeats nothing; name two or more")
     facts = [facts_of(study) for study in studies]
     for study, told in zip(studies[1:], facts[1:], strict=True):
-        if other := _asked_otherwise(facts[0], told):
+        if other := _asked_otherwise(facts[0], told) or _enrolled_otherwise(studies[0], study):
             raise InputError(f"{studies[0]} and {study}: other {other}; these are no repeats")
     kind = _kind(studies, facts)
     ranks = [read_cells(study / "ranks", told["config"]["matrix"]) for study, told in zip(studies, facts, strict=True)]
     table = KINDS[kind][1](ranks, k, facts[0]["config"]["detection"]["missed"])
     if table.empty:
         raise InputError(f"{' and '.join(map(str, studies))}: have no cell in common")
+    among = ranks[0].groupby("target")["classes"].first()
+    table.insert(list(table).index("target") + 1, "among", table["target"].map(among))
     return Repeated(kind, table, facts)
 
 
@@ -67,11 +71,25 @@ def _asked_otherwise(*facts: dict) -> str | None:
     """The first part of what both studies have that says something else in one of them; None where they agree."""
     parts = ("detection", "attacks", "crops", "storages")
     weights = [{name: origin["converted"] for name, origin in told["weights"].items()} for told in facts]
-    asked = {"weights": weights} | {part: [told["config"][part] for told in facts] for part in parts}
+    read = [
+        {name: [model.get(part) for part in READS] for name, model in told["config"]["models"].items()}
+        for told in facts
+    ]
+    asked = {"weights": weights, "models": read} | {part: [told["config"][part] for told in facts] for part in parts}
     for part, (one, other) in asked.items():
         if differing := sorted(key for key in one.keys() & other.keys() if one[key] != other[key]):
             return f"{part} ({differing[0]})"
     return None
+
+
+def _enrolled_otherwise(*studies: Path) -> str | None:
+    """The gallery, where the photos that were enrolled differ."""
+    files = [study / "enrolment.csv" for study in studies]
+    photos = [{*read_photos(file)["sha256"]} if file.exists() else set() for file in files]
+    if photos[0] == photos[1]:
+        return None
+    counts = " and ".join(str(len(one)) for one in photos)
+    return f"gallery ({counts} enrolled photos, {len(photos[0] & photos[1])} in both; dataset.draws keeps one for all)"
 
 
 def _kind(studies: Sequence[Path], facts: Sequence[dict]) -> str:

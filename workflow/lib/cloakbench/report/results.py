@@ -125,7 +125,7 @@ Derive = Callable[[pd.DataFrame, Mapping], str]
 TABLE1: dict[str, Derive] = {
     "table1.csv": lambda psr, about: tables.to_csv(tables.table1(psr)),
     "table1.md": lambda psr, about: tables.to_markdown(tables.table1(psr), tables.clean_faces(psr), about),
-    "table1.tex": lambda psr, about: tables.to_latex(tables.table1(psr), about),
+    "table1.tex": lambda psr, about: tables.to_latex(tables.table1(psr), tables.clean_faces(psr), about),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from cloakbench.errors import InputError
 from cloakbench.statistics.psr import MISSED
 from cloakbench.study.keys import DEFAULTS
+from cloakbench.study.sources import members
 
 ROWS = ["storage", *DEFAULTS, "source", "attack", "eps"]  # as far as a study tells its cells apart by them
 TOLD = ["knows", "gradients"]  # of the attack: what it has to know, and what a face costs
@@ -54,17 +56,22 @@ def clean_faces(psr: pd.DataFrame) -> pd.DataFrame:
     return keys.assign(**among, **named, outside=clean["outside"]).reset_index(drop=True)
 
 
-def summary(psr: pd.DataFrame, k: int, strongest: pd.DataFrame | None = None) -> str:
+def summary(
+    psr: pd.DataFrame, k: int, strongest: pd.DataFrame | None = None, config: Mapping = MappingProxyType({})
+) -> str:
     """Markdown for a first page: a row an attack, source and target, a column a budget, top-k PSR with its interval.
 
     Before them: how many people the target names, and PSR of the clean faces, cut for the target from the photographs,
     and through the crop that was stored for the source. strongest: strongest.csv, whose rows stand before those of the
-    targets that nothing was crafted on. Raises InputError if the study has no such k.
+    targets that nothing was crafted on. config: the study's, for the members of ensembles. Raises InputError if the
+    study has no such k.
     """
     rows = psr[psr["top_k"] == k]
     if strongest is not None and psr["target"].nunique() > 1:
         any_of_them = strongest[strongest["top_k"] == k].assign(black_box=1)
-        rows = rows.assign(black_box=2 * (rows["source"] != rows["target"]))
+        own = {source: members(config, source) for source in rows["source"].unique()}
+        cells = zip(rows["source"], rows["target"], strict=True)
+        rows = rows.assign(black_box=[0 if target in own[source] else 2 for source, target in cells])
         rows = pd.concat([rows, any_of_them], ignore_index=True)
         order = rows.assign(source=rows["source"].map(list(psr["source"].unique()).index))
         rows = rows.loc[order.sort_values(["source", "black_box"], kind="stable").index]
@@ -93,6 +100,7 @@ def comparison(paired: pd.DataFrame, reference: str) -> str:
             "storage": paired["storage"],
             "crafted on": paired["source"],
             "judged by": paired["target"],
+            "among": paired["classes"].astype(str),
             "eps": paired["eps"].astype(str),
             "attack": paired["attack"],
             "PSR": paired["psr"].map("{:.1f}".format),
@@ -149,8 +157,8 @@ def heading(about: Mapping) -> str:
     return f"# {_markdown_safe(title(about))}\n\n{_markdown_safe(caption(about))}\n\n"
 
 
-def to_latex(table: pd.DataFrame, about: Mapping) -> str:
-    """A tabular for the booktabs and multirow packages."""
+def to_latex(table: pd.DataFrame, clean: pd.DataFrame, about: Mapping) -> str:
+    """A tabular for the booktabs and multirow packages; clean, `clean_faces`, tells among how many people."""
     named = table.rename_axis(columns=["Target", None])
     named.columns = pd.MultiIndex.from_tuples([(_latex_safe(target), f"Top-{k}") for target, k in table.columns])
     named = named.rename(index=lambda name: _latex_safe(name) if isinstance(name, str) else name)
@@ -158,8 +166,15 @@ def to_latex(table: pd.DataFrame, about: Mapping) -> str:
     return styler.to_latex(
         hrules=True,
         multicol_align="c",
-        caption=_latex_safe(f"{title(about)}. {caption(about)}"),
+        caption=_latex_safe(f"{title(about)}. {caption(about)}{_galleries(clean)}"),
     )
+
+
+def _galleries(clean: pd.DataFrame) -> str:
+    """A sentence on how many people each target names; empty where an earlier version's table says nothing of it."""
+    among = clean.set_index("target")["among"].to_dict() if "among" in clean else {}
+    each = ", ".join(f"{target} {count}" for target, count in among.items())
+    return f" People that a target names: {each}." if each else ""
 
 
 def title(about: Mapping) -> str:

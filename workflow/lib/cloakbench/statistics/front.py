@@ -86,14 +86,16 @@ def isotonic(values: Sequence[float]) -> np.ndarray:
     return np.repeat([mean for mean, _ in blocks], [int(count) for _, count in blocks])
 
 
-def told(place: float, axis: Sequence[float], digits: int = 1) -> str:
+def told(place: float, axis: Sequence[float], digits: int = 1, before: str = "<") -> str:
     """What lies at a place along the budgets, as a table shows it: their eps, or the SSIM that they leave.
 
-    >>> told(1.5, [4, 8, 16]), told(-np.inf, [4, 8]), told(-np.inf, [0.9912, 0.97], 3), told(np.inf, [0.99, 0.97], 3)
+    before: whether what lies before the first of the axis is smaller or larger.
+
+    >>> told(1.5, [4, 8, 16]), told(-np.inf, [4, 8]), told(-np.inf, [0.9912], 3, ">"), told(np.inf, [0.99, 0.97], 3)
     ('12.0', '< 4', '> 0.991', 'not reached at 0.97')
     """
     if np.isneginf(place):
-        return f"{'<' if axis[-1] >= axis[0] else '>'} {round(axis[0], digits):g}"
+        return f"{before} {round(axis[0], digits):g}"
     if np.isposinf(place):
         return f"not reached at {round(axis[-1], digits):g}"
     return f"{np.interp(place, range(len(axis)), axis):.{digits}f}"
@@ -101,14 +103,17 @@ def told(place: float, axis: Sequence[float], digits: int = 1) -> str:
 
 def front(psr: pd.DataFrame, quality: pd.DataFrame, k: int) -> pd.DataFrame:
     """front.csv: a row a cell, its PSR at k with its interval, the medians of SSIM and PSNR, and whether it is on the
-    front of its target and storage: `front_eps`, `front_ssim`, `front_psnr`, by what protection is set against.
+    front of its target and storage: `front_eps`, `front_ssim`, `front_psnr`, by what protection is set against;
+    classes, as psr.csv has it.
 
     psr, quality: the tables of those names. Clean cells cost nothing and are left out.
     """
     keys = ["source", "attack", "eps", "storage"]
     medians = quality[quality["measure"].isin(["ssim", "psnr"])].pivot(index=keys, columns="measure", values="median")
     cells = psr[(psr["top_k"] == k) & (psr["attack"] != "clean")]
-    columns = [name for name in psr.columns if name in (*keys, "target", "top_k", "psr", "psr_low", "psr_high")]
+    columns = [
+        name for name in psr.columns if name in (*keys, "target", "top_k", "psr", "psr_low", "psr_high", "classes")
+    ]
     cells = cells[columns].join(medians, on=keys).reset_index(drop=True)
     costs = {"front_eps": -cells["eps"], "front_ssim": cells["ssim"], "front_psnr": cells["psnr"]}
     for name, quality_of in costs.items():
@@ -120,7 +125,8 @@ def front(psr: pd.DataFrame, quality: pd.DataFrame, k: int) -> pd.DataFrame:
 
 def budgets_needed(ranks: pd.DataFrame, quality: pd.DataFrame, k: int, missed: str = "protected") -> pd.DataFrame:
     """needed.csv: a row a source, attack, storage, target and share of SHARES, with the eps and the median SSIM at
-    which that share of the faces is protected at k, and the ends of their 95 % intervals, as text.
+    which that share of the faces is protected at k, and the ends of their 95 % intervals, as text; the interval of the
+    SSIM is that of the eps, each with the study's median. classes: how many people the target names.
 
     ranks, missed: as `psr.protection` takes them; where the missed are dropped, of faces that were found at every eps.
     quality: the table.
@@ -141,5 +147,7 @@ def budgets_needed(ranks: pd.DataFrame, quality: pd.DataFrame, k: int, missed: s
         for share in SHARES:
             found = needed(rates, share)
             eps = [told(place, budgets) for place in found]
-            rows.append([*values, k, share, *eps, *(told(place, seen, 3) for place in found)])
-    return pd.DataFrame(rows, columns=[*keys, "top_k", "share", "eps", "eps_low", "eps_high", *SSIM])
+            rows.append(
+                [*values, k, share, *eps, *(told(place, seen, 3, ">") for place in found), cell["classes"].iloc[0]]
+            )
+    return pd.DataFrame(rows, columns=[*keys, "top_k", "share", "eps", "eps_low", "eps_high", *SSIM, "classes"])

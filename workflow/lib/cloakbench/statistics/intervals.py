@@ -63,16 +63,18 @@ def effective_n(hidden: Sequence[int], subjects: Sequence[int]) -> float:
 
     Of subject i, m_i faces and y_i of them hidden; M = sum m_i, p = sum y_i / M:
     v = sum (y_i - p m_i)^2 / M^2,  n = p (1 - p) / v * (z / t)^2,  t of S - 1 degrees of freedom,
-    at least M^2 / sum m_i^2 and at most M. With a photograph each it is their number.
+    at least M^2 / sum m_i^2, which is taken where v is 0, and at most M. With a photograph each it is their number.
 
     >>> effective_n([1, 0, 0, 1], [0, 1, 2, 3]), effective_n([1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1])
     (4.0, 2.0)
     """
     _, whose = np.unique(np.asarray(subjects), return_inverse=True)
-    faces = np.bincount(whose)
+    faces, hidden = np.bincount(whose), np.asarray(hidden, int)
     count, share = len(whose), float(np.mean(hidden))
     least = count**2 / float((faces**2).sum())
-    spread = float(((np.bincount(whose, np.asarray(hidden, float)) - share * faces) ** 2).sum()) / count**2
+    # whole numbers, M^2 (y_i - p m_i): rounded ones would not tell a v of 0, where all subjects fare alike
+    apart = (np.bincount(whose[hidden == 1], minlength=len(faces)) * count - hidden.sum() * faces).astype(float)
+    spread = float((apart**2).sum()) / count**4
     if least == count or spread == 0:
         return least
     trials = share * (1 - share) / spread * (norm.ppf(LEVEL) / t.ppf(LEVEL, len(faces) - 1)) ** 2

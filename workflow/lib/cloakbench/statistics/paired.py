@@ -18,7 +18,8 @@ ALPHA = 0.05
 K = 1  # what is tested: a larger k holds the faces of a smaller one and says nothing of its own
 COUNTS = ["faces", "both", "only", "only_reference", "neither"]
 RATES = ["psr", "psr_reference", "difference", "low", "high"]
-TESTED = ["p", "p_adjusted", "tests", "least"]
+TRIED = ["p", "p_exact", "least_p", "subjects", "classes"]
+TESTED = ["p", "p_exact", "p_adjusted", "tests", "least", "classes"]
 
 
 def comparisons(ranks: pd.DataFrame, reference: str, missed: str = "protected") -> pd.DataFrame:
@@ -34,8 +35,8 @@ def compare(ranks: pd.DataFrame, reference: str, k: int, missed: str = "protecte
     ranks, missed: as `psr.protection` takes them. both ... neither: faces that both hide, that it alone hides, that the
     reference alone hides, that neither does. difference: PSR minus that of the reference, in percentage points, with
     its interval at 95 % (`intervals.of_difference`). p: mid-p of the exact sign-flip test over subjects, with one photo
-    each McNemar's. p_adjusted: after Tarone and Holm over all rows, `tests` of them; least: the smallest difference
-    that could be told from chance among so many.
+    each McNemar's; p_exact: the same without mid-p. p_adjusted: of p, after Tarone and Holm over all rows, `tests` of
+    them; least: `least_significant` among so many. classes: how many people the target names.
     Raises InputError where the study has no such attack, or no k below a target's number of classes.
     """
     names = list(ranks["attack"].unique())
@@ -53,8 +54,9 @@ def compare(ranks: pd.DataFrame, reference: str, k: int, missed: str = "protecte
     paired = faces.dropna(subset="reference").sort_values("eps", kind="stable")
     cells = paired.groupby(keys, sort=False)
     rows = [dict(zip(keys, values, strict=True)) | _row(cell) for values, cell in cells]
-    table = pd.DataFrame(rows, columns=[*keys, "top_k", *COUNTS, *RATES, "p", "least_p", "subjects"])
-    least = [least_significant(subjects, len(table)) for subjects in table["subjects"]]
+    table = pd.DataFrame(rows, columns=[*keys, "top_k", *COUNTS, *RATES, *TRIED])
+    sizes = zip(table["subjects"], table["faces"], strict=True)
+    least = [least_significant(subjects, faces, len(table)) for subjects, faces in sizes]
     adjusted = holm(table["p"].to_list(), table["least_p"].to_list())
     table = table.assign(top_k=k, p_adjusted=adjusted, tests=len(table), least=least)
     return table[[*keys, "top_k", *COUNTS, *RATES, *TESTED]]
@@ -66,16 +68,27 @@ def _row(cell: pd.DataFrame) -> dict:
     rates = (100 * one.mean(), 100 * other.mean(), 100 * float(np.mean(one - other)))
     told = dict(zip(COUNTS, (len(cell), *pairs_of(one, other)), strict=True))
     told |= dict(zip(RATES, (*rates, *of_difference(one, other, cell["subject"])), strict=True))
-    return told | {"p": sign_flips(more), "least_p": sign_flips(map(abs, more)), "subjects": len(more)}
+    tried = (
+        sign_flips(more),
+        sign_flips(more, mid=False),
+        sign_flips(map(abs, more)),
+        len(more),
+        cell["classes"].iloc[0],
+    )
+    return told | dict(zip(TRIED, tried, strict=True))
 
 
-def sign_flips(differences: Iterable[int]) -> float:
-    """Mid-p, two-sided, of the sum of these under every choice of their signs, each as likely: counted, not drawn.
+def sign_flips(differences: Iterable[int], mid: bool = True) -> float:
+    """P, two-sided, of the sum of these under every choice of their signs, each as likely: counted, not drawn.
+
+    mid: what is as extreme counts half, as mid-p has it; else whole.
 
     With numbers of 1 and -1 alone it is McNemar's exact test with mid-p (Fagerland, Lydersen, Laake 2013).
 
     >>> round(sign_flips([1] * 8 + [-1]), 6), round(sign_flips([3, 2, 2, 1, 1, -1, 1]), 6), sign_flips([])
     (0.021484, 0.046875, 1.0)
+    >>> sign_flips([1] * 8 + [-1], mid=False)
+    0.0390625
     """
     moved = [int(one) for one in differences if one]
     sums = Counter({0: 1})
@@ -88,7 +101,8 @@ def sign_flips(differences: Iterable[int]) -> float:
     reached = abs(sum(moved))
     if not reached:
         return 1.0
-    twice = sum(ways * (2 if abs(total) > reached else 1) for total, ways in sums.items() if abs(total) >= reached)
+    equal = 1 if mid else 2
+    twice = sum(ways * (2 if abs(total) > reached else equal) for total, ways in sums.items() if abs(total) >= reached)
     return twice / 2 ** (len(moved) + 1)
 
 
@@ -110,25 +124,28 @@ def holm(ps: Sequence[float], least: Sequence[float], alpha: float = ALPHA) -> l
     return adjusted
 
 
-def least_significant(subjects: int, tests: int, alpha: float = ALPHA) -> float:
-    """The smallest difference, in percentage points, that can be significant among so many tests: all that differs
-    differs in one direction. More than 100 where none can.
+def least_significant(subjects: int, faces: int, tests: int, alpha: float = ALPHA) -> float:
+    """From which difference on, in percentage points, a comparison of so many is significant, whatever the others come
+    to: all faces that differ differ in one direction, each another subject's. A smaller one is where enough others are,
+    or where few others could be (`holm`). More than 100 where none is.
 
-    >>> round(least_significant(62, 1), 1), round(least_significant(62, 5), 1)
+    >>> round(least_significant(62, 62, 1), 1), round(least_significant(62, 62, 5), 1)
     (8.1, 11.3)
     """
     discordant = next(count for count in range(1, 64) if 0.5**count <= alpha / tests)
-    return 100 * discordant / subjects
+    return 100 * discordant / (faces if discordant <= subjects else subjects)
 
 
-def can_be_told(subjects: int, tests: int) -> str:
-    """What a study of so many subjects and comparisons with one attack can show, said before it begins.
+def can_be_told(subjects: int, faces: int, tests: int, reference: str) -> str:
+    """What a study of so many subjects and comparisons with a reference can show, said before it begins.
 
-    >>> can_be_told(62, 5)
-    'of 62 subjects, two attacks differ by 11.3 percentage points or more where told from chance (5 comparisons)'
+    >>> can_be_told(62, 62, 5, "bim")
+    'of 62 subjects, against bim: from 11.3 percentage points on a difference is told from chance (5 comparisons)'
     """
-    least = least_significant(subjects, max(1, tests))
+    least = least_significant(subjects, faces, tests)
     if least > 100:
-        return f"{subjects} subjects are too few to tell any difference between two attacks from chance"
-    said = f"two attacks differ by {least:.1f} percentage points or more where told from chance"
-    return f"of {subjects} subjects, {said} ({tests} comparisons)"
+        return (
+            f"{subjects} subjects are too few to tell any difference to {reference} from chance ({tests} comparisons)"
+        )
+    told = f"from {least:.1f} percentage points on a difference is told from chance ({tests} comparisons)"
+    return f"of {subjects} subjects, against {reference}: {told}"
