@@ -118,7 +118,7 @@ def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
 
 def _least(row: Mapping) -> str:
     """What so few subjects and so many tests can show, whatever the other tests come to."""
-    least = "no difference" if row["least"] > 100 else f"only one of {row['least']:.0f} points or more"
+    least = "no difference" if row["least"] > 100 else f"only a difference of {row['least']:.0f} points or more"
     return f": with so few people {least} is sure to be told from it"
 
 
