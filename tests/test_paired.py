@@ -70,13 +70,13 @@ def test_the_least_difference_that_can_be_significant():
 
 
 def test_it_is_said_beforehand():
-    assert "11.3 percentage points" in can_be_told(62, 62, 5, "bim") and "8.1" in can_be_told(62, 62, 1, "bim")
-    few = "3 subjects are too few to tell any difference to bim from chance (2 comparisons)"
+    assert "11.3 points" in can_be_told(62, 62, 5, "bim") and "8.1" in can_be_told(62, 62, 1, "bim")
+    few = "3 subjects are too few to tell a difference to bim from chance (2 tests)"
     assert can_be_told(3, 30, 2, "bim") == few
 
 
-def test_from_the_least_difference_on_any_is_significant_in_any_family():
-    """Ten that differ in one direction alone, of 62 in a family of so many that twelve are asked for, may still be."""
+def test_the_least_difference_is_significant_in_any_family_in_one_direction():
+    """Ten of 62, where twelve are asked for, may be; and thirteen against one, the same difference, are not."""
     for discordant, alone in ((12, True), (10, False)):
         for others in (0.001, 0.2, 1.0):
             ps, least = [sign_flips([1] * discordant), *[others] * 119], [sign_flips([1] * discordant), *[1e-9] * 119]
@@ -85,6 +85,7 @@ def test_from_the_least_difference_on_any_is_significant_in_any_family():
     few_could_be = [sign_flips([1] * 10), *[1.0] * 119]
     assert holm(few_could_be, few_could_be)[0] < ALPHA
     assert least_significant(62, 62, 120) == pytest.approx(100 * 12 / 62)
+    assert holm([sign_flips([1] * 13 + [-1]), *[1.0] * 119], [1e-9] * 120)[0] > ALPHA
 
 
 def cells(hidden: dict[str, list], subjects=None, eps=8) -> pd.DataFrame:

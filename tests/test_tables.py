@@ -239,3 +239,11 @@ def test_a_face_that_was_not_found_explains_no_empty_column():
     (line,) = why_empty(faces.assign(own_score=None), ["own_score", "rank"])
     assert line.startswith("own_score: empty of a (a class head")
     assert [*why_empty(faces.assign(own_score=None), ["rank"])] == []  # nobody sees it
+
+
+def test_counts_stay_whole_where_some_are_unknown():
+    table = pd.DataFrame(
+        {"rung": ["clean", "other"], "classes": [5745, None], "psr": [12.3456, 100], "p": [None, None]}
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in tables.plain(table).splitlines()]
+    assert rows[2:] == [["clean", "5745", "12.3", "--"], ["other", "--", "100", "--"]]

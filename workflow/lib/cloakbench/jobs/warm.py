@@ -124,7 +124,8 @@ def connect() -> tuple[socket.socket, Path]:
 
 def places() -> Iterator[Path]:
     """Where the parent's socket may lie: the path of one has at most 107 bytes, and TMPDIR may be deep, or full."""
-    yield from map(Path, filter(None, [os.environ.get("TMPDIR"), os.environ.get("XDG_RUNTIME_DIR"), "/tmp"]))
+    named = filter(None, [os.environ.get("TMPDIR"), os.environ.get("XDG_RUNTIME_DIR"), "/tmp"])
+    yield from map(Path, map(os.path.abspath, named))  # the parent lives in another folder
 
 
 def key() -> str:

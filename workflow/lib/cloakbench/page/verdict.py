@@ -117,9 +117,10 @@ def _gain(of: Shown, state: State, target: str, silent: bool) -> str:
 
 
 def _least(row: Mapping) -> str:
-    """What so few subjects and so many tests can show, whatever the other tests come to."""
-    least = "no difference" if row["least"] > 100 else f"only a difference of {row['least']:.0f} points or more"
-    return f": with so few people {least} is sure to be told from it"
+    """What so few subjects and so many tests can show."""
+    if row["least"] > 100:
+        return ": with so few people no difference can be told by itself"
+    return f": with so few people a difference takes {row['least']:.0f} points or more to be told by itself"
 
 
 def _compared(of: Shown, state: State, against: str, **other: Any) -> Mapping | None:

@@ -72,7 +72,7 @@ def _asked_otherwise(*facts: dict) -> str | None:
     parts = ("detection", "attacks", "crops", "storages")
     weights = [{name: origin["converted"] for name, origin in told["weights"].items()} for told in facts]
     read = [
-        {name: [model.get(part) for part in READS] for name, model in told["config"]["models"].items()}
+        {name: [told["config"]["models"][name].get(part) for part in READS] for name in told["weights"]}
         for told in facts
     ]
     asked = {"weights": weights, "models": read} | {part: [told["config"][part] for told in facts] for part in parts}

@@ -118,6 +118,8 @@ def comparison(paired: pd.DataFrame, reference: str) -> str:
 
 def plain(table: pd.DataFrame) -> str:
     """Markdown of any table: whole numbers as they are, others with three digits, nothing as --."""
+    whole = [name for name, column in table.select_dtypes("float").items() if (column.dropna() % 1 == 0).all()]
+    table = table.astype(dict.fromkeys(whole, "Int64"))  # counts where some are unknown
     numbers = table.select_dtypes("number")
     shown = {name: numbers[name].map("{:.3g}".format, na_action="ignore") for name in numbers.select_dtypes("float")}
     return _markdown(table.assign(**shown), disable_numparse=True)

@@ -125,9 +125,9 @@ def holm(ps: Sequence[float], least: Sequence[float], alpha: float = ALPHA) -> l
 
 
 def least_significant(subjects: int, faces: int, tests: int, alpha: float = ALPHA) -> float:
-    """From which difference on, in percentage points, a comparison of so many is significant, whatever the others come
-    to: all faces that differ differ in one direction, each another subject's. A smaller one is where enough others are,
-    or where few others could be (`holm`). More than 100 where none is.
+    """The smallest difference, in percentage points, that can be significant among so many tests whatever these come
+    to: where all faces that differ differ in one direction, each another subject's. Faces that differ in both ask for
+    more; a smaller one can be where enough other tests are, or where few could be (`holm`). Above 100: none.
 
     >>> round(least_significant(62, 62, 1), 1), round(least_significant(62, 62, 5), 1)
     (8.1, 11.3)
@@ -137,15 +137,13 @@ def least_significant(subjects: int, faces: int, tests: int, alpha: float = ALPH
 
 
 def can_be_told(subjects: int, faces: int, tests: int, reference: str) -> str:
-    """What a study of so many subjects and comparisons with a reference can show, said before it begins.
+    """What a study of so many subjects and comparisons with a reference can show at best, said before it begins.
 
     >>> can_be_told(62, 62, 5, "bim")
-    'of 62 subjects, against bim: from 11.3 percentage points on a difference is told from chance (5 comparisons)'
+    'of 62 subjects, against bim: by itself a difference takes 11.3 points or more to be told from chance (5 tests)'
     """
     least = least_significant(subjects, faces, tests)
     if least > 100:
-        return (
-            f"{subjects} subjects are too few to tell any difference to {reference} from chance ({tests} comparisons)"
-        )
-    told = f"from {least:.1f} percentage points on a difference is told from chance ({tests} comparisons)"
-    return f"of {subjects} subjects, against {reference}: {told}"
+        return f"{subjects} subjects are too few to tell a difference to {reference} from chance ({tests} tests)"
+    told = f"by itself a difference takes {least:.1f} points or more"
+    return f"of {subjects} subjects, against {reference}: {told} to be told from chance ({tests} tests)"
