@@ -33,7 +33,7 @@ def ladder(study: Path, config: Mapping) -> str:
     keys = [key for key in keys_of("classify", matrix) if key != "target"]
     given = {key: DEFAULTS[key] for key in DEFAULTS if key in matrix}
     table = pd.concat(tables, ignore_index=True).reindex(columns=[*keys, "member", *COLUMNS])
-    first = {cell["target"]: cell for cell in reversed([*cells(matrix)])}
+    first = {target: next(iter(cells({**matrix, "target": [target]}))) for target in matrix["target"]}
     among = {target: read_cell(study / "ranks", cell)["classes"].iloc[0] for target, cell in first.items()}
     table["classes"] = table["judged_by"].map(among).astype("Int64")
     return table.fillna(given).to_csv(index=False)

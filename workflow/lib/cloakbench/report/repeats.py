@@ -54,8 +54,9 @@ def repeated(studies: Sequence[Path], k: int) -> Repeated:
     if len(studies) < 2:
         raise InputError("one study repeats nothing; name two or more")
     facts = [facts_of(study) for study in studies]
-    for study, told in zip(studies[1:], facts[1:], strict=True):
-        if other := _asked_otherwise(facts[0], told) or _enrolled_otherwise(studies[0], study):
+    enrolled = [_enrolled(study / "enrolment.csv") for study in studies]
+    for study, told, photos in zip(studies[1:], facts[1:], enrolled[1:], strict=True):
+        if other := _asked_otherwise(facts[0], told) or _enrolled_otherwise(enrolled[0], photos):
             raise InputError(f"{studies[0]} and {study}: other {other}; these are no repeats")
     kind = _kind(studies, facts)
     ranks = [read_cells(study / "ranks", told["config"]["matrix"]) for study, told in zip(studies, facts, strict=True)]
@@ -82,14 +83,17 @@ def _asked_otherwise(*facts: dict) -> str | None:
     return None
 
 
-def _enrolled_otherwise(*studies: Path) -> str | None:
+def _enrolled(path: Path) -> set[str]:
+    """The hashes of a study's enrolled photos; none where it has no enrolment.csv."""
+    return {*read_photos(path)["sha256"]} if path.exists() else set()
+
+
+def _enrolled_otherwise(one: set[str], other: set[str]) -> str | None:
     """The gallery, where the photos that were enrolled differ."""
-    files = [study / "enrolment.csv" for study in studies]
-    photos = [{*read_photos(file)["sha256"]} if file.exists() else set() for file in files]
-    if photos[0] == photos[1]:
+    if one == other:
         return None
-    counts = " and ".join(str(len(one)) for one in photos)
-    return f"gallery ({counts} enrolled photos, {len(photos[0] & photos[1])} in both; dataset.draws keeps one for all)"
+    counts = f"{len(one)} and {len(other)} enrolled photos, {len(one & other)} in both"
+    return f"gallery ({counts}; dataset.draws keeps one for all)"
 
 
 def _kind(studies: Sequence[Path], facts: Sequence[dict]) -> str:

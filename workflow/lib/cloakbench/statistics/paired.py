@@ -68,42 +68,52 @@ def _row(cell: pd.DataFrame) -> dict:
     rates = (100 * one.mean(), 100 * other.mean(), 100 * float(np.mean(one - other)))
     told = dict(zip(COUNTS, (len(cell), *pairs_of(one, other)), strict=True))
     told |= dict(zip(RATES, (*rates, *of_difference(one, other, cell["subject"])), strict=True))
-    tried = (
-        sign_flips(more),
-        sign_flips(more, mid=False),
-        sign_flips(map(abs, more)),
-        len(more),
-        cell["classes"].iloc[0],
-    )
-    return told | dict(zip(TRIED, tried, strict=True))
+    sums, reached = flipped(more), abs(sum(more))
+    ps = two_sided(sums, reached), two_sided(sums, reached, mid=False), two_sided(sums, max(sums))
+    return told | dict(zip(TRIED, (*ps, len(more), cell["classes"].iloc[0]), strict=True))
 
 
-def sign_flips(differences: Iterable[int], mid: bool = True) -> float:
-    """P, two-sided, of the sum of these under every choice of their signs, each as likely: counted, not drawn.
-
-    mid: what is as extreme counts half, as mid-p has it; else whole.
+def sign_flips(differences: Iterable[int]) -> float:
+    """Mid-p, two-sided, of the sum of these under every choice of their signs, each as likely: counted, not drawn.
 
     With numbers of 1 and -1 alone it is McNemar's exact test with mid-p (Fagerland, Lydersen, Laake 2013).
 
     >>> round(sign_flips([1] * 8 + [-1]), 6), round(sign_flips([3, 2, 2, 1, 1, -1, 1]), 6), sign_flips([])
     (0.021484, 0.046875, 1.0)
-    >>> sign_flips([1] * 8 + [-1], mid=False)
+    """
+    differences = list(differences)
+    return two_sided(flipped(differences), abs(sum(differences)))
+
+
+def flipped(differences: Iterable[int]) -> Counter[int]:
+    """Every sum of these under some choice of their signs, and by how many choices of those that are not 0.
+
+    >>> sorted(flipped([2, 0, -1]).items())
+    [(-3, 1), (-1, 1), (1, 1), (3, 1)]
+    """
+    sums = Counter({0: 1})
+    for size in [abs(int(one)) for one in differences if one]:
+        after: Counter[int] = Counter()
+        for total, ways in sums.items():
+            after[total + size] += ways
+            after[total - size] += ways
+        sums = after
+    return sums
+
+
+def two_sided(sums: Counter[int], reached: int, mid: bool = True) -> float:
+    """The share of choices whose sum (`flipped`) is as far from 0 as `reached`, or farther.
+
+    mid: those as far count half, as mid-p has it; else whole.
+
+    >>> two_sided(flipped([1] * 8 + [-1]), 7, mid=False)
     0.0390625
     """
-    moved = [int(one) for one in differences if one]
-    sums = Counter({0: 1})
-    for size in map(abs, moved):
-        flipped: Counter[int] = Counter()
-        for total, ways in sums.items():
-            flipped[total + size] += ways
-            flipped[total - size] += ways
-        sums = flipped
-    reached = abs(sum(moved))
     if not reached:
         return 1.0
     equal = 1 if mid else 2
     twice = sum(ways * (2 if abs(total) > reached else equal) for total, ways in sums.items() if abs(total) >= reached)
-    return twice / 2 ** (len(moved) + 1)
+    return twice / (2 * sums.total())
 
 
 def holm(ps: Sequence[float], least: Sequence[float], alpha: float = ALPHA) -> list[float]:

@@ -107,13 +107,13 @@ def components(hidden: np.ndarray) -> Components:
     """
     values = np.asarray(hidden, float)
     (people, repeats), mean = values.shape, values.mean()
-    by_face, by_repeat = values.mean(axis=1), values.mean(axis=0)
-    left = values - by_face[:, None] - by_repeat + mean
+    by_subject, by_repeat = values.mean(axis=1), values.mean(axis=0)
+    left = values - by_subject[:, None] - by_repeat + mean
     ms_e = float((left**2).sum()) / max(1, (people - 1) * (repeats - 1))
-    ms_s = repeats * float(((by_face - mean) ** 2).sum()) / max(1, people - 1)
+    ms_s = repeats * float(((by_subject - mean) ** 2).sum()) / max(1, people - 1)
     ms_r = people * float(((by_repeat - mean) ** 2).sum()) / max(1, repeats - 1)
-    faces, between = max(0.0, (ms_s - ms_e) / repeats), max(0.0, (ms_r - ms_e) / people)
-    return Components(faces, between, ms_e, faces / people + between / repeats + ms_e / (people * repeats))
+    subjects, between = max(0.0, (ms_s - ms_e) / repeats), max(0.0, (ms_r - ms_e) / people)
+    return Components(subjects, between, ms_e, subjects / people + between / repeats + ms_e / (people * repeats))
 
 
 def _beside(found: Sequence[pd.Series]) -> pd.DataFrame:
